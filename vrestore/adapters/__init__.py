@@ -1,0 +1,1 @@
+"""Conditioning: what a backbone adds to its features (ADAPTERS)."""

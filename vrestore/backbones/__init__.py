@@ -1,0 +1,1 @@
+"""Networks: frames or latents in, frames or latents out (BACKBONES)."""

@@ -1,0 +1,1 @@
+"""Official weights -> our modules: detect, rename, load, verify."""

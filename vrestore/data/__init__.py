@@ -1,0 +1,1 @@
+"""Clips on disk -> training samples and benchmark pairs (DATASETS, TRANSFORMS)."""

@@ -1,0 +1,1 @@
+"""Clean clip -> degraded clip, seeded and recorded (DEGRADATIONS)."""

@@ -1,0 +1,1 @@
+"""Noise schedules, prediction types, guidance, the denoiser wrapper (SCHEDULES)."""

@@ -1,0 +1,1 @@
+"""What plugs into MMEngine's Runner: hooks, loops, optimiser wrappers."""

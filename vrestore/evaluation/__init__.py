@@ -1,0 +1,1 @@
+"""Metrics (METRICS), protocols, the benchmark runner and the report."""

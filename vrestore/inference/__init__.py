@@ -1,0 +1,1 @@
+"""Restoring files: decode, restore and encode, kept apart."""

@@ -1,0 +1,7 @@
+"""Whole restoration methods, what a config's `model` names (MODELS)."""
+
+from vrestore.restorers.base import BaseRestorer
+from vrestore.restorers.capabilities import Capabilities, Scales
+from vrestore.restorers.request import Request
+
+__all__ = ["BaseRestorer", "Capabilities", "Request", "Scales"]

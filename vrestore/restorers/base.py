@@ -1,0 +1,156 @@
+"""BaseRestorer: the contract of everything that a config's `model` can name."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from mmengine.model import BaseModel
+from torch import Tensor
+
+from vrestore.errors import RequestError
+from vrestore.restorers.capabilities import Capabilities
+from vrestore.restorers.request import Request
+
+AUTOCAST_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class BaseRestorer(BaseModel):
+    """A whole restoration method: trained through `forward`, used through `restore`.
+
+    A subclass declares `capabilities` and implements `restore_frames`; one that can be trained implements `loss` too.
+    It owns no file, no chunk and no tile.
+    """
+
+    def __init__(self, data_preprocessor: dict | None = None, init_cfg: dict | None = None):
+        super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this restorer serves, as data."""
+        raise NotImplementedError(f"{type(self).__name__} declares no capabilities")
+
+    @torch.no_grad()
+    def restore(self, frames_TCHW: Tensor, request: Request | None = None) -> Tensor:
+        """Restore one clip.
+
+        Args:
+            frames_TCHW: float RGB frames (T, 3, H, W) with values in [0, 1]; never changed.
+            request: what is asked; None asks for the default.
+
+        Returns:
+            Restored frames (T', 3, H', W'), float32 in [0, 1], on the restorer's device.
+
+        Raises:
+            RequestError: frames of a wrong shape, type or range, or a request this restorer does not serve.
+        """
+        request = request or Request()
+        check_frames(frames_TCHW)
+        t, _, h, w = frames_TCHW.shape
+        caps = self.capabilities
+        caps.check(request, t, h, w)
+        device = next((p.device for p in self.parameters()), frames_TCHW.device)
+        padded = pad_to_multiple(frames_TCHW.to(device, torch.float32), caps.size_multiple)
+
+        was_training = self.training
+        self.eval()
+        try:
+            dtype = AUTOCAST_DTYPES.get(request.precision)
+            with torch.autocast(device.type, dtype or torch.bfloat16, enabled=dtype is not None):
+                restored = self.restore_frames(padded, request)
+        finally:
+            self.train(was_training)
+
+        factor = self.capabilities.factor(request)
+        if request.size is None:
+            height, width = round(h * factor), round(w * factor)
+            restored = restored[..., :height, :width]
+        elif restored.shape[-2:] != request.size:
+            # A target size that the network does not hit by itself is reached by resampling its own output.
+            inner = restored[..., : round(h * factor), : round(w * factor)]
+            restored = resize_to(inner, request.size)
+        return restored.float().clamp(0, 1)
+
+    def restore_frames(self, frames_TCHW: Tensor, request: Request) -> Tensor:
+        """Restore checked frames whose sides are multiples of `size_multiple`; the result may leave [0, 1].
+
+        A restorer that reaches `request.size` itself returns that size; any other returns its own factor's.
+        """
+        raise NotImplementedError(f"{type(self).__name__} cannot restore")
+
+    def loss(self, lq: Tensor, hq: Tensor, record: list | None = None) -> dict[str, Tensor]:
+        """Training losses by name; every name that holds 'loss' is summed and minimised.
+
+        Args:
+            lq: degraded clips (B, T, 3, h, w) in [0, 1].
+            hq: clean clips (B, T', 3, H, W) in [0, 1].
+            record: one record of the drawn degradation a clip.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no training loss")
+
+    def forward(
+        self,
+        lq: Tensor,
+        hq: Tensor | None = None,
+        record: list | None = None,
+        clip: list | None = None,
+        mode: str = "tensor",
+        **_: object,
+    ):
+        """What MMEngine's Runner calls with a collated batch.
+
+        Returns:
+            mode ``loss``: a dict of losses. ``predict``: a list with one dict(pred_TCHW, lq, hq, clip, record) a clip.
+            ``tensor``: the restored batch (B, T', 3, H', W').
+        """
+        if mode == "loss":
+            if hq is None:
+                raise RequestError("training needs clean frames: the batch has no 'hq'")
+            return self.loss(lq, hq, record)
+        if mode == "predict":
+            return [
+                {
+                    "pred": self.restore(lq[i]),
+                    "lq": lq[i],
+                    "hq": None if hq is None else hq[i],
+                    "clip": None if clip is None else clip[i],
+                    "record": None if record is None else record[i],
+                }
+                for i in range(len(lq))
+            ]
+        if mode == "tensor":
+            return torch.stack([self.restore_frames(clip_TCHW, Request()) for clip_TCHW in lq])
+        raise ValueError(f"mode must be 'loss', 'predict' or 'tensor', got {mode!r}")
+
+
+def check_frames(frames_TCHW: Tensor) -> None:
+    """Refuse anything but float RGB frames (T, 3, H, W) in [0, 1].
+
+    Raises:
+        RequestError: says what the tensor is and what is right.
+    """
+    if not isinstance(frames_TCHW, Tensor):
+        raise RequestError(f"frames must be a tensor (T, 3, H, W), got {type(frames_TCHW).__name__}")
+    if frames_TCHW.ndim != 4 or frames_TCHW.shape[1] != 3:
+        raise RequestError(f"frames must have the shape (T, 3, H, W) with 3 RGB channels, got {tuple(frames_TCHW.shape)}")
+    if 0 in frames_TCHW.shape:
+        raise RequestError(f"frames are empty: {tuple(frames_TCHW.shape)}")
+    if not frames_TCHW.is_floating_point():
+        raise RequestError(f"frames must be floating point in [0, 1], got {frames_TCHW.dtype}; divide 8-bit frames by 255")
+    low, high = frames_TCHW.amin().item(), frames_TCHW.amax().item()
+    if not (low >= -1e-3 and high <= 1 + 1e-3):  # also catches NaN
+        raise RequestError(f"frames must lie in [0, 1], got values from {low:g} to {high:g}")
+
+
+def pad_to_multiple(frames_TCHW: Tensor, multiple: int) -> Tensor:
+    """Pad right and bottom up to a multiple by mirroring; sides shorter than the padding repeat their last pixel."""
+    h, w = frames_TCHW.shape[-2:]
+    down, right = -h % multiple, -w % multiple
+    if not down and not right:
+        return frames_TCHW
+    mode = "reflect" if down < h and right < w else "replicate"
+    return F.pad(frames_TCHW, (0, right, 0, down), mode=mode)
+
+
+def resize_to(frames_TCHW: Tensor, size: tuple[int, int]) -> Tensor:
+    """Bicubic resampling to (height, width) in pixels, antialiased where it shrinks."""
+    return F.interpolate(frames_TCHW.float(), size=size, mode="bicubic", antialias=True, align_corners=False)

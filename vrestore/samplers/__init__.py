@@ -1,0 +1,1 @@
+"""Solvers: plain functions over a denoiser and a list of sigmas (SAMPLERS)."""

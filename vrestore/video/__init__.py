@@ -1,0 +1,1 @@
+"""Files <-> frames: probe, reader, writer, colour, the media contract (PyAV)."""
