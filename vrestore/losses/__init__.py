@@ -1,1 +1,6 @@
 """Training losses: loss(prediction, target) -> scalar (LOSSES)."""
+
+from vrestore.losses.flow import PhotometricFlowLoss
+from vrestore.losses.pixel import CharbonnierLoss, L1Loss, MSELoss
+
+__all__ = ["CharbonnierLoss", "L1Loss", "MSELoss", "PhotometricFlowLoss"]

@@ -2,6 +2,7 @@
 
 from vrestore.restorers.base import BaseRestorer
 from vrestore.restorers.capabilities import Capabilities, Scales
+from vrestore.restorers.regression import RegressionRestorer
 from vrestore.restorers.request import Request
 
-__all__ = ["BaseRestorer", "Capabilities", "Request", "Scales"]
+__all__ = ["BaseRestorer", "Capabilities", "RegressionRestorer", "Request", "Scales"]

@@ -1,0 +1,77 @@
+"""RegressionRestorer: one network trained with a pixel loss."""
+
+from __future__ import annotations
+
+import torch.nn as nn
+from torch import Tensor
+
+from vrestore.errors import ConfigError
+from vrestore.registry import BACKBONES, LOSSES, MODELS
+from vrestore.restorers.base import BaseRestorer
+from vrestore.restorers.capabilities import Capabilities, Scales
+from vrestore.restorers.request import Request
+
+
+@MODELS.register_module()
+class RegressionRestorer(BaseRestorer):
+    """A clip-to-clip network, trained to the clean clip and run in one pass.
+
+    Args:
+        backbone: config of the network (BACKBONES): ``net(lq_BTCHW) -> hq_BTCHW``.
+        pixel_loss: config of the loss between prediction and clean clip (LOSSES).
+        auxiliary_losses: configs of losses over what the network returns beside its frames, by name. The network is
+            then called with ``return_intermediates=True`` and each loss as ``loss(intermediates, lq, hq)``.
+        size_multiple: pixels that height and width must be a multiple of; the frames are padded and cropped back.
+        least_size_px: smallest side of an input frame.
+        weights_licence: licence of the weights in use, shown with the capabilities.
+    """
+
+    def __init__(
+        self,
+        backbone: dict,
+        pixel_loss: dict | None = None,
+        auxiliary_losses: dict[str, dict] | None = None,
+        size_multiple: int = 1,
+        least_size_px: int = 8,
+        weights_licence: str | None = None,
+        data_preprocessor: dict | None = None,
+        init_cfg: dict | None = None,
+    ):
+        super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
+        self.backbone = BACKBONES.build(backbone)
+        self.pixel_loss = LOSSES.build(pixel_loss or {"type": "CharbonnierLoss"})
+        self.auxiliary_losses = nn.ModuleDict({k: LOSSES.build(v) for k, v in (auxiliary_losses or {}).items()})
+        self._size_multiple = size_multiple
+        self._least_size_px = least_size_px
+        self._weights_licence = weights_licence
+
+    @property
+    def capabilities(self) -> Capabilities:
+        scale = float(getattr(self.backbone, "scale", 1))
+        return Capabilities(
+            spatial_scales=Scales(fixed=(scale,)),
+            default_scale=scale,
+            size_multiple=self._size_multiple,
+            least_size_px=self._least_size_px,
+            context_frames=getattr(self.backbone, "context_frames", None),
+            dtypes=("fp32", "bf16", "fp16"),
+            weights_licence=self._weights_licence,
+        )
+
+    def restore_frames(self, frames_TCHW: Tensor, request: Request) -> Tensor:
+        return self.backbone(frames_TCHW.unsqueeze(0)).squeeze(0)
+
+    def loss(self, lq: Tensor, hq: Tensor, record: list | None = None) -> dict[str, Tensor]:
+        if not self.auxiliary_losses:
+            prediction, intermediates = self.backbone(lq), {}
+        else:
+            prediction, intermediates = self.backbone(lq, return_intermediates=True)
+        if prediction.shape != hq.shape:
+            raise ConfigError(
+                f"the network makes {tuple(prediction.shape)} (B, T, C, H, W) of {tuple(lq.shape)}, but the clean clips are "
+                f"{tuple(hq.shape)}: the data's scale and the network's scale differ"
+            )
+        losses = {"loss_pixel": self.pixel_loss(prediction, hq)}
+        for name, auxiliary in self.auxiliary_losses.items():
+            losses[f"loss_{name}"] = auxiliary(intermediates, lq, hq)
+        return losses
