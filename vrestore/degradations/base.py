@@ -1,0 +1,83 @@
+"""Degradation: the contract of everything that turns a clean clip into a degraded one."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from vrestore.errors import RequestError
+from vrestore.registry import DEGRADATIONS
+
+Record = dict[str, Any]
+
+
+class Degradation(ABC):
+    """Clean frames in, degraded frames and a record of what was done out.
+
+    A subclass implements `__call__`. All randomness comes from the generator that is handed in, so that the same
+    generator state gives the same bytes. The record is plain data (it survives `json.dumps`) and holds at least
+    `name` and `scale`; it conditions a model in training, is stored in a benchmark's manifest and printed in reports.
+
+    Attributes:
+        scale: factor by which height and width shrink; 1 where the size stays.
+        protocol: the short name that papers give the degradation (`BIx4`); the class name where there is none.
+    """
+
+    scale: float = 1
+
+    @property
+    def protocol(self) -> str:
+        return type(self).__name__
+
+    @abstractmethod
+    def __call__(self, frames_TCHW: Tensor, rng: np.random.Generator) -> tuple[Tensor, Record]:
+        """Degrade one clip.
+
+        Args:
+            frames_TCHW: float RGB frames (T, C, H, W) in [0, 1]; never changed in place.
+            rng: source of everything that is drawn.
+
+        Returns:
+            Degraded frames (T', C, H', W') in [0, 1] of the same dtype, and the record.
+
+        Raises:
+            RequestError: frames of a wrong shape or type.
+        """
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(protocol={self.protocol!r}, scale={self.scale:g})"
+
+
+@DEGRADATIONS.register_module()
+class Identity(Degradation):
+    """Leaves the clip as it is: for pairs whose degraded side is given, and as a neutral element."""
+
+    def __call__(self, frames_TCHW: Tensor, rng: np.random.Generator) -> tuple[Tensor, Record]:
+        check_clip(frames_TCHW)
+        return frames_TCHW, {"name": "Identity", "scale": 1}
+
+
+def check_clip(frames_TCHW: Tensor) -> None:
+    """Refuse anything but a non-empty floating point clip (T, C, H, W).
+
+    Raises:
+        RequestError: says what the value is and what is right.
+    """
+    if not isinstance(frames_TCHW, Tensor) or frames_TCHW.ndim != 4 or 0 in frames_TCHW.shape:
+        what = tuple(frames_TCHW.shape) if isinstance(frames_TCHW, Tensor) else type(frames_TCHW).__name__
+        raise RequestError(f"a degradation takes a non-empty tensor of frames (T, C, H, W), got {what}")
+    if not frames_TCHW.is_floating_point():
+        raise RequestError(f"a degradation takes float frames in [0, 1], got {frames_TCHW.dtype}; divide 8 bit by 255")
+
+
+def quantise_8bit(frames: Tensor) -> Tensor:
+    """Clamp to [0, 1] and round to the nearest of the 256 levels that 8 bit can hold."""
+    return frames.clamp(0, 1).mul(255).round_().div_(255)
+
+
+def plain_number(value: float) -> int | float:
+    """4.0 -> 4, so that a record and a protocol name read `x4`."""
+    return int(value) if float(value).is_integer() else float(value)
