@@ -36,6 +36,18 @@ class DataError(VRestoreError, ValueError):
     """A dataset whose folder, files or clips are not as its layout says."""
 
 
+class EvaluationError(VRestoreError, ValueError):
+    """An output that cannot be scored against its ground truth: another size, another frame count, or not a number."""
+
+
+class NotMeasuredError(EvaluationError):
+    """A score that cannot be had here (no ground truth, no weights, too small a frame); the message says how to get it."""
+
+
+class TrainingError(VRestoreError, RuntimeError):
+    """A training that cannot go on: a loss that is not a number, a failed data worker, a full disk."""
+
+
 class MissingDependencyError(VRestoreError, ImportError):
     """An optional package is absent; the message names the extra that installs it."""
 

@@ -133,6 +133,13 @@ DATA_SAMPLERS = _registry("DATA_SAMPLERS", "data", roots.DATA_SAMPLERS)
 LOOPS = _registry("LOOPS", "engine", roots.LOOPS)
 OPTIM_WRAPPERS = _registry("OPTIM_WRAPPERS", "engine", roots.OPTIM_WRAPPERS)
 RUNNERS = _registry("RUNNERS", "engine", roots.RUNNERS)
+# Optimisers, their construction and schedules, wrappers for many processes, and where curves and images are drawn.
+OPTIMIZERS = _registry("OPTIMIZERS", "engine", roots.OPTIMIZERS)
+OPTIM_WRAPPER_CONSTRUCTORS = _registry("OPTIM_WRAPPER_CONSTRUCTORS", "engine", roots.OPTIM_WRAPPER_CONSTRUCTORS)
+PARAM_SCHEDULERS = _registry("PARAM_SCHEDULERS", "engine", roots.PARAM_SCHEDULERS)
+MODEL_WRAPPERS = _registry("MODEL_WRAPPERS", "engine", roots.MODEL_WRAPPERS)
+VISUALIZERS = _registry("VISUALIZERS", "engine", roots.VISUALIZERS)
+VISBACKENDS = _registry("VISBACKENDS", "engine", roots.VISBACKENDS)
 
 
 def all_registries() -> list[Registry]:
