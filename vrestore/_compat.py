@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
-
-_done = False
+import sys
+from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 
 def ensure_torchvision_imports() -> None:
@@ -13,20 +15,39 @@ def ensure_torchvision_imports() -> None:
     torchvision's Python part declares fake kernels for operators that only its compiled part defines, and raises when
     they are missing. Declaring the bare schemas is enough for its models and transforms; the operators themselves stay
     unusable, and calling one raises. Where the compiled part loads, nothing is declared.
+
+    The work is done when torchvision is imported, not now: it needs torch, which takes seconds to import, and
+    ``vrestore --help`` needs neither.
     """
-    global _done
-    if _done or importlib.util.find_spec("torchvision") is None:
-        _done = True
-        return
-    _done = True
+    if "torchvision" not in sys.modules and not any(isinstance(f, _BeforeTorchvision) for f in sys.meta_path):
+        sys.meta_path.insert(0, _BeforeTorchvision())
+
+
+class _BeforeTorchvision:
+    """A finder that runs the workaround just before the body of torchvision runs."""
+
+    def find_spec(self, fullname: str, path: Any = None, target: ModuleType | None = None) -> ModuleSpec | None:
+        if fullname != "torchvision":
+            return None
+        spec = PathFinder.find_spec(fullname, path, target)
+        loader: Any = spec.loader if spec else None
+        if loader is None:
+            return spec
+        run_body = loader.exec_module
+
+        def exec_module(module: ModuleType) -> None:
+            _declare_missing_operators(Path(module.__file__ or "").parent)
+            run_body(module)
+
+        loader.exec_module = exec_module
+        return spec
+
+
+def _declare_missing_operators(folder: Path) -> None:
     import torch
 
     try:
-        spec = importlib.util.find_spec("torchvision")
-        folder = spec.submodule_search_locations[0] if spec and spec.submodule_search_locations else ""
-        from pathlib import Path
-
-        for binary in sorted(Path(folder).glob("_C*.so")) + sorted(Path(folder).glob("_C*.pyd")):
+        for binary in sorted(folder.glob("_C*.so")) + sorted(folder.glob("_C*.pyd")):
             torch.ops.load_library(str(binary))
         torch.ops.torchvision.nms  # noqa: B018  (attribute access raises when the operator is unknown)
         return
