@@ -20,8 +20,8 @@ class BlurDown(Degradation):
     """Gaussian blur and subsampling: `BDx4` of the video super-resolution papers at its defaults.
 
     Every `scale`-th pixel is kept, beginning with the first one of each row and column; borders are mirrored without
-    repeating the edge. A clip whose sides are no multiple of `scale` is first cropped at the right and bottom. Follows the
-    downsampling of DUF (Jo et al., CVPR 2018): the blur's support ends at 4 sigma, 13 x 13 pixels for sigma 1.6.
+    repeating the edge. A clip whose sides are no multiple of `scale` is first cropped at the right and bottom. Follows
+    the downsampling of DUF (Jo et al., CVPR 2018): the blur ends at 4 sigma, 13 x 13 pixels for sigma 1.6.
 
     Args:
         scale: factor by which height and width shrink, a whole number.

@@ -1,0 +1,219 @@
+"""ClipDataset: training pairs cut from video files and folders of frames."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from torch.utils.data import Dataset
+
+from vrestore.data.cache import GIB, build_cache
+from vrestore.data.clips import Clip, load_clips, some
+from vrestore.data.transforms import RandomCrop, RandomFlip, RandomReverse, RandomTranspose, crop_size
+from vrestore.errors import ConfigError, DataError, MediaError
+from vrestore.registry import DATASETS, DEGRADATIONS, TRANSFORMS
+
+WEIGHTINGS = ("clips", "frames", "pixels")
+TRIES = 10  # clips drawn for one sample before giving up on damaged ones
+
+
+@DATASETS.register_module()
+class ClipDataset(Dataset):
+    """Random windows of clean clips, each with its degraded partner.
+
+    `dataset[draw_index]` is a pure function of `seed` and `draw_index`, for any index >= 0: neither workers nor
+    processes nor the cache change a byte of it. Read it with the `StreamSampler`, which yields indices without end.
+
+    Args:
+        roots: folders that hold video files and frame folders at any depth, or single clips.
+        degradation: config of DEGRADATIONS that makes the degraded clip.
+        frames: frames of a window.
+        crop_px: side of the clean crop, or (height, width), a multiple of the degradation's scale; None takes the whole
+            frame, cropped at the right and bottom to such a multiple (clips of unlike sizes then need batch_size=1).
+        seed: seed of everything that is drawn.
+        flip: mirror left-right and top-bottom, each by chance.
+        transpose: swap height and width by chance; needs a square crop.
+        time_reverse: play backwards by chance.
+        frame_stride: least and most step between the frames of a window, drawn uniformly.
+        weighting: clips are drawn alike (`clips`), by their `frames`, or by their `pixels` (frames x height x width).
+        weights: multiplies the weight of the clips whose name matches a glob pattern: `{'toy_*': 2.0}`.
+        include, exclude: glob patterns on the clips' names (paths relative to their root).
+        too_small: what to do with clips shorter than the window or smaller than the crop: `error`, or `skip` with a
+            warning.
+        cache: keep decoded clips in `ram` (decoded at construction) or on `disk` (decoded at first use), or None.
+        cache_bytes: most bytes of decoded clips kept; what does not fit is decoded for every sample.
+        cache_dir: folder of the disk cache; None is the user's cache folder.
+        transforms: further TRANSFORMS, run on the clean float crop before it is degraded: `transform(sample, rng)`.
+        progress: show a progress bar while decoding ahead.
+
+    A sample is dict(lq float32 (T, 3, h, w), hq float32 (T, 3, H, W), both in [0, 1], record, clip): the degradation's
+    record with one entry more, `source`, which holds where the window was cut and how it was turned.
+
+    Raises:
+        ConfigError: an argument out of range.
+        DataError: a root without readable clips, or clips that are too short or too small.
+    """
+
+    def __init__(
+        self,
+        roots: str | os.PathLike | Sequence[str | os.PathLike],
+        degradation: Mapping[str, Any],
+        frames: int = 7,
+        crop_px: int | tuple[int, int] | None = 256,
+        seed: int = 0,
+        flip: bool = True,
+        transpose: bool = True,
+        time_reverse: bool = True,
+        frame_stride: tuple[int, int] = (1, 1),
+        weighting: str = "frames",
+        weights: Mapping[str, float] | None = None,
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        too_small: str = "error",
+        cache: str | None = None,
+        cache_bytes: int = 4 * GIB,
+        cache_dir: str | os.PathLike | None = None,
+        transforms: Sequence[Mapping[str, Any]] = (),
+        progress: bool = True,
+    ):
+        self.degradation = DEGRADATIONS.build(dict(degradation))
+        self.scale = getattr(self.degradation, "scale", 1)
+        self.frames = _at_least_one("frames", frames)
+        self.seed = seed
+        self.frame_stride = _stride(frame_stride)
+        self.crop_px = None if crop_px is None else _fitting_crop(crop_px, self.scale)
+        if weighting not in WEIGHTINGS:
+            raise ConfigError(f"ClipDataset: weighting must be one of {', '.join(WEIGHTINGS)}, got {weighting!r}")
+        if too_small not in ("error", "skip"):
+            raise ConfigError(f"ClipDataset: too_small must be 'error' or 'skip', got {too_small!r}")
+        if transpose and self.crop_px is not None and self.crop_px[0] != self.crop_px[1]:
+            raise ConfigError(f"ClipDataset: transpose=True needs a square crop, got crop_px={crop_px!r}")
+
+        clips = load_clips(roots, include, exclude)
+        self.clips = self._large_enough(clips, too_small)
+        self._weights = _clip_weights(self.clips, weighting, weights or {})
+        self._cumulative = np.cumsum(self._weights)
+        self._cut = RandomCrop(self.crop_px) if self.crop_px else None
+        self._turns = [RandomReverse()] if time_reverse else []
+        self._turns += [RandomFlip()] if flip else []
+        self._turns += [RandomTranspose()] if transpose else []
+        self.transforms = [TRANSFORMS.build(dict(t)) if isinstance(t, Mapping) else t for t in transforms]
+        self._damaged: set[str] = set()
+        self.cache = build_cache(cache, self.clips, cache_bytes, cache_dir, progress)
+
+    def __len__(self) -> int:
+        """Draws that show every frame about once; indices beyond it are as good."""
+        return max(1, sum(clip.n_frames // self.frames for clip in self.clips))
+
+    def __getitem__(self, draw_index: int) -> dict[str, Any]:
+        rng = np.random.default_rng(np.random.SeedSequence([self.seed, int(draw_index)]))
+        sample = self._window(rng)
+        for turn in self._turns:
+            sample = turn(sample, rng)
+        sample["hq"] = sample["hq"].contiguous().float().div_(255)
+        for transform in self.transforms:
+            sample = transform.transform(sample, rng)
+        lq, record = self.degradation(sample["hq"], rng)
+        record = {**record, "source": sample["source"]}
+        return {"lq": lq, "hq": sample["hq"], "record": record, "clip": sample["clip"]}
+
+    def _window(self, rng: np.random.Generator) -> dict[str, Any]:
+        """A drawn window of a drawn clip, uint8, cropped; in place of a damaged one, the next draw of the generator."""
+        for _ in range(TRIES):
+            clip = self.clips[int(np.searchsorted(self._cumulative, rng.random() * self._cumulative[-1], side="right"))]
+            low, high = self.frame_stride
+            if self.frames > 1:
+                high = min(high, (clip.n_frames - 1) // (self.frames - 1))
+            stride = int(rng.integers(low, high + 1))
+            start = int(rng.integers(clip.n_frames - (self.frames - 1) * stride))
+            try:
+                hq = self.cache.window(clip, start, self.frames, stride)
+            except MediaError as error:
+                self._tell_damaged(clip, error)
+                continue
+            source = {"start_frame": start, "frame_stride": stride}
+            sample = {"hq": hq, "clip": clip.name, "source": source}
+            if self._cut is not None:
+                return self._cut(sample, rng)
+            height, width = (_round_down(side, self.scale) for side in hq.shape[-2:])
+            return {**sample, "hq": hq[..., :height, :width]}
+        raise DataError(f"{TRIES} drawn windows in a row could not be decoded; damaged: {some(sorted(self._damaged))}")
+
+    def _tell_damaged(self, clip: Clip, error: MediaError) -> None:
+        if clip.name not in self._damaged:
+            self._damaged.add(clip.name)
+            warnings.warn(f"{clip.name} is damaged and its windows are drawn anew from other clips: {error}")
+
+    def _large_enough(self, clips: list[Clip], too_small: str) -> list[Clip]:
+        span = (self.frames - 1) * self.frame_stride[0] + 1
+        least = self.crop_px or (_least_side(self.scale),) * 2
+        bad = {
+            clip: f"{clip.name} ({clip.n_frames} frames of {clip.width}x{clip.height})"
+            for clip in clips
+            if clip.n_frames < span or clip.height < least[0] or clip.width < least[1]
+        }
+        kept = [clip for clip in clips if clip not in bad]
+        if bad:
+            message = (
+                f"{len(bad)} of {len(clips)} clips are smaller than a window of {span} frames of {least[1]}x{least[0]} "
+                f"pixels: {some(bad.values())}"
+            )
+            if too_small == "error" or not kept:
+                raise DataError(
+                    f"{message}; take fewer frames or a smaller crop_px, or leave them out (too_small='skip')"
+                )
+            warnings.warn(f"{message}; they are left out")
+        return kept
+
+
+def _clip_weights(clips: Sequence[Clip], weighting: str, weights: Mapping[str, float]) -> np.ndarray:
+    area = {"clips": lambda c: 1.0, "frames": lambda c: c.n_frames, "pixels": lambda c: c.nbytes / 3}[weighting]
+    result = np.array([float(area(clip)) for clip in clips])
+    for pattern, factor in weights.items():
+        hit = [fnmatch.fnmatch(clip.name, pattern) for clip in clips]
+        if not any(hit):
+            raise ConfigError(
+                f"ClipDataset: weights[{pattern!r}] matches no clip; there are {some(c.name for c in clips)}"
+            )
+        if not factor >= 0:
+            raise ConfigError(f"ClipDataset: weights[{pattern!r}] must be >= 0, got {factor!r}")
+        result[hit] *= factor
+    if not result.sum() > 0:
+        raise ConfigError("ClipDataset: every clip has the weight 0")
+    return result
+
+
+def _fitting_crop(crop_px: int | tuple[int, int], scale: float) -> tuple[int, int]:
+    size = crop_size(crop_px)
+    for side in size:
+        if abs(side / scale - round(side / scale)) > 1e-9:
+            near = _round_down(side, scale)
+            hint = f"; the next smaller one is {near}" if near else ""
+            raise ConfigError(f"ClipDataset: crop_px={crop_px!r} is no multiple of the scale {scale:g}{hint}")
+    return size
+
+
+def _round_down(side: int, scale: float) -> int:
+    """The largest whole number of pixels up to `side` that `scale` divides into a whole number."""
+    return next((s for s in range(side, 0, -1) if abs(s / scale - round(s / scale)) <= 1e-9), 0)
+
+
+def _least_side(scale: float) -> int:
+    return next(s for s in range(1, 10_000) if abs(s / scale - round(s / scale)) <= 1e-9)
+
+
+def _at_least_one(name: str, value: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ConfigError(f"ClipDataset: {name} must be a whole number >= 1, got {value!r}")
+    return value
+
+
+def _stride(value: tuple[int, int]) -> tuple[int, int]:
+    pair = (value, value) if isinstance(value, int) else tuple(value)
+    if len(pair) != 2 or any(not isinstance(v, int) or v < 1 for v in pair) or pair[0] > pair[1]:
+        raise ConfigError(f"ClipDataset: frame_stride must be (least, most), whole numbers >= 1, got {value!r}")
+    return pair

@@ -1,0 +1,155 @@
+"""Finding clips: which video files and frame folders lie under a root, and how long and large each is."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from torch import Tensor
+
+from vrestore.errors import DataError, MediaError
+from vrestore.video import probe, read_clip
+
+VIDEO_SUFFIXES = frozenset((
+    ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".wmv", ".flv", ".gif", ".y4m", ".ogv", ".3gp", ".mpg", ".mpeg",
+    ".ts", ".mts", ".m2ts", ".264", ".h264", ".265", ".hevc",
+))  # fmt: skip
+IMAGE_SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm"))
+SHOWN = 5  # names listed in a message before "and N more"
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One readable clip.
+
+    Attributes:
+        path: video file or folder of frames.
+        name: path relative to the root it was found under, with forward slashes.
+        n_frames: number of frames that decode.
+        height, width: size of a frame in pixels, as shown.
+        fps: frames per second; None for a folder of frames.
+    """
+
+    path: Path
+    name: str
+    n_frames: int
+    height: int
+    width: int
+    fps: Fraction | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the decoded clip in 8-bit RGB."""
+        return self.n_frames * 3 * self.height * self.width
+
+    def read(self, start: int = 0, count: int | None = None, stride: int = 1) -> Tensor:
+        """Decode frames `start, start + stride, …`: uint8 (count, 3, H, W).
+
+        Raises:
+            MediaError: the frames cannot be decoded.
+        """
+        count = self.n_frames - start if count is None else count
+        span = (count - 1) * stride + 1
+        frames = read_clip(self.path, start, span, dtype="uint8")
+        if len(frames) != span:
+            raise MediaError(f"{self.path}: frames {start} to {start + span - 1} were asked, {len(frames)} decode")
+        return frames[::stride]
+
+
+def load_clips(
+    roots: str | os.PathLike | Sequence[str | os.PathLike],
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+) -> list[Clip]:
+    """Every readable clip under the roots, in the order of the roots and of the names.
+
+    A root is a folder that holds video files and frame folders at any depth, a frame folder, or a video file. What
+    cannot be read is skipped, and counted and named in one warning.
+
+    Args:
+        roots: one or several paths.
+        include: glob patterns on a clip's name; empty takes all.
+        exclude: glob patterns of names to leave out.
+
+    Raises:
+        DataError: a root is missing, or no readable clip is left.
+    """
+    roots = [roots] if isinstance(roots, (str, os.PathLike)) else list(roots)
+    found: list[tuple[Path, str]] = []
+    for root in roots:
+        found += find_clips(root)
+    chosen = [(path, name) for path, name in found if _wanted(name, include, exclude)]
+    where = ", ".join(str(root) for root in roots)
+    if not chosen:
+        filters = f" (include={list(include)}, exclude={list(exclude)} left none of {len(found)})" if found else ""
+        raise DataError(
+            f"no clip under {where or 'no root at all'}{filters}; expected video files or folders of frames"
+        )
+    clips, unreadable = [], []
+    for path, name in chosen:
+        try:
+            clips.append(describe(path, name))
+        except MediaError as error:
+            unreadable.append((name, error))
+    if unreadable:
+        message = (
+            f"{len(unreadable)} of {len(chosen)} clips under {where} cannot be read: {some(n for n, _ in unreadable)}"
+        )
+        if not clips:
+            raise DataError(f"{message}; the first says: {unreadable[0][1]}")
+        warnings.warn(f"{message}; they are left out", stacklevel=2)
+    return clips
+
+
+def find_clips(root: str | os.PathLike) -> list[tuple[Path, str]]:
+    """Video files and frame folders under a root, as (path, name), sorted by name; nothing is opened.
+
+    Raises:
+        DataError: there is nothing at `root`.
+    """
+    root = Path(root)
+    if not root.exists():
+        raise DataError(f"{root} does not exist; expected a folder of clips (video files or folders of frames)")
+    if root.is_file():
+        return [(root, root.name)]
+    found = []
+    for folder, subfolders, files in os.walk(root, followlinks=True):
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        here = Path(folder)
+        if any(_is_image(name) for name in files):
+            found.append((here, here.relative_to(root).as_posix() if here != root else root.resolve().name))
+        for name in files:
+            if Path(name).suffix.lower() in VIDEO_SUFFIXES and not name.startswith("."):
+                found.append((here / name, (here / name).relative_to(root).as_posix()))
+    return sorted(found, key=lambda item: item[1])
+
+
+def describe(path: Path, name: str) -> Clip:
+    """Open a clip far enough to know its length and size.
+
+    Raises:
+        MediaError: it cannot be read.
+    """
+    info = probe(path)
+    return Clip(path, name, info.n_frames, info.height, info.width, None if path.is_dir() else info.fps)
+
+
+def some(names: Iterable[str]) -> str:
+    """The first few names, and how many more there are."""
+    names = list(names)
+    more = len(names) - SHOWN
+    return ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def _is_image(name: str) -> bool:
+    return Path(name).suffix.lower() in IMAGE_SUFFIXES and not name.startswith(".")
+
+
+def _wanted(name: str, include: Sequence[str], exclude: Sequence[str]) -> bool:
+    taken = not include or any(fnmatch.fnmatch(name, pattern) for pattern in include)
+    return taken and not any(fnmatch.fnmatch(name, pattern) for pattern in exclude)

@@ -1,0 +1,124 @@
+"""Sample transforms that vary a training clip (TRANSFORMS): crop, flip, transpose, reverse in time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from vrestore.errors import ConfigError, DataError
+from vrestore.registry import TRANSFORMS
+
+Sample = dict[str, Any]
+
+
+class ClipTransform:
+    """Changes a sample; every draw comes from the generator handed in.
+
+    A subclass implements `transform(sample, rng) -> sample`; `sample['hq']` holds the clean clip (T, C, H, W). What was
+    drawn is noted in `sample['source']`, plain data that ends up in the sample's record.
+    """
+
+    def transform(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        raise NotImplementedError(f"{type(self).__name__} implements no transform(sample, rng)")
+
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        return self.transform(sample, rng)
+
+
+@TRANSFORMS.register_module()
+class RandomCrop(ClipTransform):
+    """Cuts one window of `size` at a uniformly drawn place, the same for all frames.
+
+    Args:
+        size: side in pixels, or (height, width).
+
+    Raises:
+        ConfigError: a side below one pixel.
+        DataError: a clip smaller than the window.
+    """
+
+    def __init__(self, size: int | tuple[int, int]):
+        self.size = crop_size(size)
+
+    def transform(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        clip_TCHW = sample["hq"]
+        (height, width), (h, w) = clip_TCHW.shape[-2:], self.size
+        if height < h or width < w:
+            raise DataError(f"cannot cut {w}x{h} from {sample.get('clip', 'a clip')} of {width}x{height} pixels")
+        top = int(rng.integers(height - h + 1))
+        left = int(rng.integers(width - w + 1))
+        sample["hq"] = clip_TCHW[..., top : top + h, left : left + w]
+        return _note(sample, top=top, left=left)
+
+
+class _Coin(ClipTransform):
+    """A transform that happens with the probability `prob`."""
+
+    def __init__(self, prob: float = 0.5):
+        if not 0 <= prob <= 1:
+            raise ConfigError(f"{type(self).__name__} (TRANSFORMS): prob must be from 0 to 1, got {prob!r}")
+        self.prob = prob
+
+    def _toss(self, rng: np.random.Generator) -> bool:
+        return bool(rng.random() < self.prob)
+
+
+@TRANSFORMS.register_module()
+class RandomFlip(_Coin):
+    """Mirrors left-right and, on its own coin, top-bottom.
+
+    Args:
+        prob: probability of each direction.
+        vertical: whether top-bottom happens at all.
+    """
+
+    def __init__(self, prob: float = 0.5, vertical: bool = True):
+        super().__init__(prob)
+        self.vertical = vertical
+
+    def transform(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        horizontal, vertical = self._toss(rng), self._toss(rng) and self.vertical
+        axes = [axis for axis, on in ((-1, horizontal), (-2, vertical)) if on]
+        if axes:
+            sample["hq"] = sample["hq"].flip(axes)
+        return _note(sample, flip_horizontal=horizontal, flip_vertical=vertical)
+
+
+@TRANSFORMS.register_module()
+class RandomTranspose(_Coin):
+    """Swaps height and width; with the flips, all eight orientations of the square are reached."""
+
+    def transform(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        transposed = self._toss(rng)
+        if transposed:
+            sample["hq"] = sample["hq"].transpose(-1, -2)
+        return _note(sample, transposed=transposed)
+
+
+@TRANSFORMS.register_module()
+class RandomReverse(_Coin):
+    """Plays the clip backwards."""
+
+    def transform(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        reverse = self._toss(rng)
+        if reverse:
+            sample["hq"] = sample["hq"].flip(0)
+        return _note(sample, reversed=reverse)
+
+
+def crop_size(size: int | tuple[int, int]) -> tuple[int, int]:
+    """`size` as (height, width).
+
+    Raises:
+        ConfigError: a side that is not a whole number >= 1.
+    """
+    pair = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
+    if len(pair) != 2 or any(not isinstance(s, int) or isinstance(s, bool) or s < 1 for s in pair):
+        raise ConfigError(f"a crop is a whole number of pixels >= 1, or (height, width) of such, got {size!r}")
+    return pair
+
+
+def _note(sample: Sample, **drawn: Any) -> Sample:
+    sample.setdefault("source", {}).update(drawn)
+    return sample
