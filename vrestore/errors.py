@@ -28,6 +28,10 @@ class RegistryError(VRestoreError, KeyError):
         return str(self.args[0]) if self.args else ""
 
 
+class PluginError(VRestoreError, ImportError):
+    """A plug-in that cannot be found or imported; the message names its file and line."""
+
+
 class WeightsError(VRestoreError, ValueError):
     """A weight file that is missing, unsafe, damaged, or of another architecture."""
 
