@@ -4,5 +4,6 @@ from vrestore.restorers.base import BaseRestorer
 from vrestore.restorers.capabilities import Capabilities, Scales
 from vrestore.restorers.regression import RegressionRestorer
 from vrestore.restorers.request import Request
+from vrestore.restorers.resample import ResampleRestorer
 
-__all__ = ["BaseRestorer", "Capabilities", "RegressionRestorer", "Request", "Scales"]
+__all__ = ["BaseRestorer", "Capabilities", "RegressionRestorer", "Request", "ResampleRestorer", "Scales"]
