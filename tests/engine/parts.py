@@ -1,0 +1,125 @@
+"""Tiny parts that train in milliseconds: clips made of numbers, a network with dropout, a score."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from mmengine.evaluator import BaseMetric
+from torch import Tensor, nn
+
+from vrestore.registry import BACKBONES, DATASETS, METRICS
+
+
+@DATASETS.register_module()
+class TinyClips:
+    """Sample = pure function of (seed, draw): smooth random clips and their halves.
+
+    Args:
+        bad_draws: draws whose clip holds NaN.
+        failing_draws: draws that raise, as an unreadable file does.
+        slow_seconds: time that each sample takes.
+    """
+
+    def __init__(self, length=6, frames=2, size=8, seed=0, bad_draws=(), failing_draws=(), slow_seconds=0.0, seen=None):
+        self.length, self.frames, self.size, self.seed = length, frames, size, seed
+        self.bad_draws, self.failing_draws, self.slow_seconds = tuple(bad_draws), tuple(failing_draws), slow_seconds
+        self.name, self.degradation_name = "Tiny", "BIx2"
+
+    def __len__(self):
+        return self.length
+
+    def __getitem__(self, draw):
+        if self.slow_seconds:
+            import time
+
+            time.sleep(self.slow_seconds)
+        if draw in self.failing_draws:
+            from vrestore.errors import MediaError
+
+            raise MediaError(f"clip_{draw}.mp4 cannot be decoded")
+        rng = np.random.default_rng(np.random.SeedSequence([self.seed, draw]))
+        coarse = torch.from_numpy(rng.random((self.frames, 3, 4, 4), dtype=np.float32))
+        hq = F.interpolate(coarse, size=(self.size, self.size), mode="bilinear")
+        if draw in self.bad_draws:
+            hq[0, 0, 0, 0] = float("nan")
+        return {"lq": F.avg_pool2d(hq, 2), "hq": hq, "record": {"draw": draw}, "clip": f"clip_{draw}", "fps": None}
+
+
+@BACKBONES.register_module()
+class TinyNet(nn.Module):
+    """Two convolutions with dropout between, x2; `flow` stands for a part that is frozen at first."""
+
+    scale = 2
+    context_frames = 0
+
+    def __init__(self, channels=4, dropout=0.2):
+        super().__init__()
+        self.flow = nn.Conv2d(3, channels, 3, padding=1)
+        self.body = nn.Conv2d(channels, 12, 3, padding=1)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, lq_BTCHW: Tensor) -> Tensor:
+        b, t = lq_BTCHW.shape[:2]
+        x = lq_BTCHW.flatten(0, 1)
+        out = self.body(self.dropout(F.relu(self.flow(x))))
+        return (F.pixel_shuffle(out, 2) + F.interpolate(x, scale_factor=2)).unflatten(0, (b, t))
+
+
+@METRICS.register_module()
+class TinyError(BaseMetric):
+    """Mean squared error of each clip; `count` tells how many clips were scored."""
+
+    name = "TinyError"
+    higher_is_better = False
+    default_prefix = None
+
+    def process(self, data_batch, data_samples):
+        for s in data_samples:
+            self.results.append((s["clip"], float((s["pred"] - s["hq"]).square().mean())))
+
+    def compute_metrics(self, results):
+        names = [name for name, _ in results]
+        return {
+            "TinyError": sum(score for _, score in results) / len(results),
+            "count": len(names),
+            "distinct": len(set(names)),
+        }
+
+
+def tiny_config(**changes):
+    """A training config of milliseconds an iteration; `changes` replace whole sections or, dotted, single values."""
+    cfg = {
+        "model": {
+            "type": "RegressionRestorer",
+            "backbone": {"type": "TinyNet"},
+            "pixel_loss": {"type": "CharbonnierLoss"},
+            "least_size_px": 1,
+        },
+        "train_dataloader": {"batch_size": 2, "num_workers": 0, "dataset": {"type": "TinyClips"}},
+        "optim_wrapper": {"optimizer": {"type": "Adam", "lr": 1e-2}, "clip_grad": {"max_norm": 1.0}},
+        "param_scheduler": [
+            {"type": "LinearLR", "start_factor": 0.1, "begin": 0, "end": 4},
+            {"type": "CosineAnnealingLR", "eta_min": 1e-5, "begin": 4, "end": 12},
+        ],
+        "train_cfg": {"max_iters": 12, "val_interval": 4},
+        "val_dataloader": {"dataset": {"type": "TinyClips", "length": 3, "seed": 7}},
+        "val_evaluator": [{"type": "TinyError"}],
+        "default_hooks": {
+            "logger": {"type": "LogHook", "interval": 1},
+            "checkpoint": {"type": "SafeCheckpointHook", "interval": 4, "max_keep_ckpts": 2, "save_best": "TinyError"},
+        },
+        "custom_hooks": [
+            {"type": "EMAHook", "momentum": 0.1},
+            {"type": "FreezeHook", "names": "backbone.flow", "iters": 3},
+            {"type": "SampleImageHook", "clips": 2},
+        ],
+        "randomness": {"seed": 3},
+    }
+    for path, value in changes.items():
+        *folders, leaf = path.split(".")
+        at = cfg
+        for folder in folders:
+            at = at[folder]
+        at[leaf] = value
+    return cfg

@@ -1,0 +1,143 @@
+"""Training checkpoints as files: plain data and tensors only, so that they load with ``weights_only=True``."""
+
+from __future__ import annotations
+
+import pickle
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.logging import HistoryBuffer
+from torch import Tensor
+
+from vrestore.engine.files import write_text, write_whole
+from vrestore.errors import TrainingError, WeightsError
+
+POINTER = "last_checkpoint"
+HISTORY_STEPS = 1000  # scalars kept of the past: what smoothing of the log may look back on after a resume
+
+
+def save_checkpoint(checkpoint: dict, path: str | Path) -> Path:
+    """Write a checkpoint, whole or not at all.
+
+    Raises:
+        TrainingError: a weight is not a finite number, or the file could not be written; older files are untouched.
+    """
+    for name, tensor in checkpoint["state_dict"].items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise TrainingError(f"'{name}' holds NaN or infinity, so no checkpoint {Path(path).name} was written")
+    data = to_plain(checkpoint)
+    return write_whole(path, lambda file: torch.save(data, file))
+
+
+def load_checkpoint(path: str | Path, map_location: str | torch.device = "cpu") -> dict:
+    """Read a checkpoint without running any code that it may hold.
+
+    Raises:
+        WeightsError: the file is missing, damaged, no checkpoint, or holds more than tensors and plain data.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise WeightsError(f"there is no checkpoint {path}")
+    try:
+        checkpoint = torch.load(path, map_location=map_location, weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise WeightsError(
+            f"{path} is damaged, or holds more than tensors and plain data and is therefore not loaded"
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        raise WeightsError(f"{path} is damaged or no checkpoint ({str(error).splitlines()[0]})") from error
+    if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("state_dict"), dict):
+        raise WeightsError(f"{path} is no training checkpoint: it has no 'state_dict'")
+    return from_plain(checkpoint)
+
+
+def find_last_checkpoint(work_dir: str | Path) -> Path | None:
+    """The checkpoint that `work_dir`'s pointer names, else its newest ``iter_N.pth``, else None."""
+    work_dir = Path(work_dir)
+    pointer = work_dir / POINTER
+    if pointer.is_file():
+        named = work_dir / pointer.read_text(encoding="utf-8").strip()
+        if named.is_file():
+            return named
+    numbered = {int(m[1]): p for p in work_dir.glob("iter_*.pth") if (m := re.fullmatch(r"iter_(\d+)\.pth", p.name))}
+    return numbered[max(numbered)] if numbered else None
+
+
+def point_to(path: str | Path) -> None:
+    """Make `path` the checkpoint that a resumed run starts from."""
+    path = Path(path)
+    write_text(path.parent / POINTER, path.name + "\n")
+
+
+def to_plain(value: Any) -> Any:
+    """`value` with everything that is neither a tensor nor plain data turned into such; inverse of `from_plain`.
+
+    Raises:
+        TrainingError: a value of another kind, which a safe loader would refuse later.
+    """
+    if isinstance(value, HistoryBuffer):
+        log, count = value.data
+        return {
+            "__history__": torch.as_tensor(np.asarray(log[-HISTORY_STEPS:], dtype=np.float64)),
+            "counts": torch.as_tensor(np.asarray(count[-HISTORY_STEPS:], dtype=np.float64)),
+        }
+    if isinstance(value, Tensor):
+        return value.detach().cpu()
+    if isinstance(value, np.ndarray):
+        return torch.as_tensor(value)
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Mapping):
+        return {to_plain(k): to_plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [to_plain(v) for v in value] if not isinstance(value, tuple) else tuple(to_plain(v) for v in value)
+    if value is None or isinstance(value, bool | bytes | torch.dtype | torch.device):
+        return value
+    for kind in (int, float, str):  # a subclass, such as torch's version text, would not load safely
+        if isinstance(value, kind):
+            return kind(value)
+    if isinstance(value, Path):
+        return str(value)
+    raise TrainingError(f"a checkpoint holds tensors and plain data only, not {type(value).__name__}: {value!r:.80}")
+
+
+def from_plain(value: Any) -> Any:
+    """Rebuild what `to_plain` turned into plain data."""
+    if isinstance(value, dict):
+        if "__history__" in value:
+            return HistoryBuffer(value["__history__"].tolist(), value["counts"].tolist())
+        return {k: from_plain(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [from_plain(v) for v in value]
+    return value
+
+
+def check_fits(state: Mapping[str, Tensor], model: torch.nn.Module, source: str | Path) -> None:
+    """Refuse weights that are not exactly the model's.
+
+    Raises:
+        WeightsError: names the first differences.
+    """
+    own = model.state_dict()
+    missing, unknown = [k for k in own if k not in state], [k for k in state if k not in own]
+    shapes = [
+        f"{k} is {tuple(state[k].shape)} there and {tuple(own[k].shape)} here"
+        for k in own
+        if k in state and state[k].shape != own[k].shape
+    ]
+    if not (missing or unknown or shapes):
+        return
+    faults = [f"{len(missing)} missing ({_few(missing)})"] if missing else []
+    faults += [f"{len(unknown)} unknown ({_few(unknown)})"] if unknown else []
+    faults += [f"{len(shapes)} of another shape ({_few(shapes)})"] if shapes else []
+    raise WeightsError(
+        f"{source} holds the weights of another model than the config's {type(model).__name__}: {'; '.join(faults)}"
+    )
+
+
+def _few(names: list[str], most: int = 3) -> str:
+    return ", ".join(names[:most]) + (", …" if len(names) > most else "")

@@ -1,0 +1,176 @@
+"""Checking a training config before any work is done."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Any
+
+from mmengine.device import get_device
+
+from vrestore.engine.optim import check_precision
+from vrestore.errors import ConfigError
+from vrestore.registry import (
+    DATA_SAMPLERS,
+    DATASETS,
+    HOOKS,
+    LOOPS,
+    METRICS,
+    MODELS,
+    OPTIM_WRAPPERS,
+    OPTIMIZERS,
+    PARAM_SCHEDULERS,
+    Registry,
+)
+
+# What a training config may say; names that begin with an underscore are a config's own helpers.
+KNOWN_KEYS = {
+    "model": "the restorer",
+    "train_dataloader": "clips to train on",
+    "train_cfg": "max_iters, val_interval",
+    "optim_wrapper": "optimiser, precision, accumulation, clipping",
+    "param_scheduler": "learning rate over time",
+    "val_dataloader": "a benchmark to validate on",
+    "val_evaluator": "metrics of the validation",
+    "val_cfg": "the validation loop",
+    "default_hooks": "log, checkpoints",
+    "custom_hooks": "average of the weights, sample images, …",
+    "randomness": "seed",
+    "work_dir": "where everything is written",
+    "resume": "go on from the last checkpoint",
+    "load_from": "weights to start from",
+    "channels_last": "memory layout of convolutional networks",
+    "find_unused_parameters": "of DistributedDataParallel",
+    "model_wrapper_cfg": "another wrapper for many processes",
+    "sync_bn": "synchronised batch norm",
+    "auto_scale_lr": "learning rate from the batch size",
+    "activation_checkpointing": "parts that recompute instead of store",
+    "compile": "torch.compile",
+    "visualizer": "TensorBoard and others",
+    "env_cfg": "processes, threads",
+    "log_processor": "MMEngine's",
+    "log_level": "INFO, DEBUG",
+    "launcher": "none, pytorch",
+    "default_scope": "vrestore",
+    "experiment_name": "name in the log",
+    "custom_imports": "modules that register a plug-in",
+    "plugins": "files that register a plug-in",
+    "data_preprocessor": "of the model",
+    "test_dataloader": "read by tools/test.py",
+    "test_evaluator": "read by tools/test.py",
+    "test_cfg": "read by tools/test.py",
+    "methods": "read by tools/test.py",
+    "benchmarks": "read by tools/test.py",
+    "metrics": "read by tools/test.py",
+}
+REQUIRED_KEYS = ("model", "train_dataloader", "train_cfg", "optim_wrapper")
+
+
+def check_training_config(cfg: Mapping[str, Any]) -> None:
+    """Refuse a config that cannot be trained, before anything is built or written.
+
+    Raises:
+        ConfigError: an unknown, missing or impossible entry; the message names it and what would be right.
+        RegistryError: a type that no registry holds.
+    """
+    _check_keys(cfg)
+    max_iters = whole(cfg["train_cfg"], "max_iters", "train_cfg")
+    _check_parts(cfg)
+    _check_validation(cfg)
+    _check_steps(cfg, max_iters)
+
+
+def whole(section: Mapping[str, Any], name: str, where: str, default: int | None = None, least: int = 1) -> int:
+    """A whole number of a section.
+
+    Raises:
+        ConfigError: it is missing, of another type or too small.
+    """
+    value = section.get(name, default)
+    if value is None:
+        raise ConfigError(f"{where} needs {name}, a whole number >= {least}")
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ConfigError(f"{where}.{name} must be a whole number >= {least}, got {value!r}")
+    return value
+
+
+def _check_keys(cfg: Mapping[str, Any]) -> None:
+    for key in cfg:
+        if key not in KNOWN_KEYS and not key.startswith("_"):
+            close = difflib.get_close_matches(key, KNOWN_KEYS, n=1)
+            hint = f"did you mean '{close[0]}'?" if close else f"known are: {', '.join(KNOWN_KEYS)}"
+            raise ConfigError(f"unknown key '{key}' in the config; {hint} (a config's own helpers begin with '_')")
+    for key in REQUIRED_KEYS:
+        if not isinstance(cfg.get(key), Mapping):
+            found = "it is missing" if cfg.get(key) is None else f"got {type(cfg[key]).__name__}"
+            raise ConfigError(f"a training config needs {key}=dict(…): {KNOWN_KEYS[key]}; {found}")
+
+
+def _check_parts(cfg: Mapping[str, Any]) -> None:
+    check_type(MODELS, cfg["model"], "model")
+    for name in ("train_dataloader", "val_dataloader"):
+        loader = cfg.get(name)
+        if loader is None:
+            continue
+        if not isinstance(loader.get("dataset"), Mapping):
+            raise ConfigError(f"{name} needs dataset=dict(type='…', …)")
+        check_type(DATASETS, loader["dataset"], f"{name}.dataset")
+        if loader.get("sampler") is not None:
+            check_type(DATA_SAMPLERS, loader["sampler"], f"{name}.sampler")
+        whole(loader, "batch_size", name, default=1 if name == "val_dataloader" else None)
+        whole(loader, "num_workers", name, default=0, least=0)
+    optimizer = cfg["optim_wrapper"].get("optimizer")
+    if optimizer is None and "constructor" not in cfg["optim_wrapper"]:
+        raise ConfigError("optim_wrapper needs optimizer=dict(type='Adam', lr=…)")
+    if optimizer is not None:
+        check_type(OPTIMIZERS, optimizer, "optim_wrapper.optimizer")
+    check_type(OPTIM_WRAPPERS, {"type": "AutocastOptimWrapper", **cfg["optim_wrapper"]}, "optim_wrapper")
+    schedulers = cfg.get("param_scheduler") or []
+    for i, scheduler in enumerate(schedulers if isinstance(schedulers, list | tuple) else [schedulers]):
+        check_type(PARAM_SCHEDULERS, scheduler, f"param_scheduler[{i}]")
+    for name, hook in (cfg.get("default_hooks") or {}).items():
+        if hook is not None:
+            check_type(HOOKS, hook, f"default_hooks.{name}")
+    for i, hook in enumerate(cfg.get("custom_hooks") or []):
+        check_type(HOOKS, hook, f"custom_hooks[{i}]")
+    if "type" in cfg["train_cfg"]:
+        check_type(LOOPS, cfg["train_cfg"], "train_cfg")
+
+
+def check_type(registry: Registry, cfg: Any, where: str) -> None:
+    """Refuse a part whose type its registry does not hold.
+
+    Raises:
+        ConfigError: the part is no dict with a type.
+        RegistryError: the type is unknown.
+    """
+    if not isinstance(cfg, Mapping) or "type" not in cfg:
+        raise ConfigError(f"{where} must be a dict(type='Name', …) of {registry.name}, got {cfg!r:.80}")
+    if isinstance(cfg["type"], str) and registry.get(cfg["type"]) is None:
+        registry.build(dict(cfg))  # raises with the closest names
+
+
+def _check_validation(cfg: Mapping[str, Any]) -> None:
+    loader, evaluator = cfg.get("val_dataloader"), cfg.get("val_evaluator")
+    if (loader is None) != (evaluator is None):
+        missing = "val_evaluator" if evaluator is None else "val_dataloader"
+        raise ConfigError(f"validation needs val_dataloader and val_evaluator; {missing} is missing")
+    if evaluator is None:
+        return
+    for i, metric in enumerate(evaluator if isinstance(evaluator, list | tuple) else [evaluator]):
+        check_type(METRICS, metric, f"val_evaluator[{i}]")
+    whole(cfg["train_cfg"], "val_interval", "train_cfg", default=1000)
+
+
+def _check_steps(cfg: Mapping[str, Any], max_iters: int) -> None:
+    wrapper = cfg["optim_wrapper"]
+    check_precision(wrapper.get("precision", "fp32"), get_device())
+    count = whole(wrapper, "accumulative_counts", "optim_wrapper", default=1)
+    checkpoint = (cfg.get("default_hooks") or {}).get("checkpoint") or {}
+    interval = whole(checkpoint, "interval", "default_hooks.checkpoint", default=1000)
+    for name, value in (("default_hooks.checkpoint.interval", interval), ("train_cfg.max_iters", max_iters)):
+        if value % count:
+            raise ConfigError(
+                f"{name}={value} must be a multiple of optim_wrapper.accumulative_counts={count}, or a half accumulated "
+                f"gradient would be lost; {value // count * count or count} or {(value // count + 1) * count} would do"
+            )

@@ -1,0 +1,68 @@
+"""export_weights: from a training checkpoint to a small safetensors file that says where it comes from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors.torch import save
+from torch import Tensor
+
+from vrestore.engine.checkpoint import load_checkpoint
+from vrestore.engine.files import write_whole
+from vrestore.errors import WeightsError
+
+BACKBONE = "backbone."
+
+
+def export_weights(checkpoint: str | Path, out: str | Path, *, prefix: str | None = None) -> Path:
+    """Write the (averaged) weights of a checkpoint as safetensors.
+
+    Args:
+        checkpoint: a training checkpoint; with an EMAHook its weights are the averaged ones.
+        out: file to write, ``….safetensors``.
+        prefix: only parameters of this part, without the prefix. None takes ``backbone.`` where the model has one, so
+            that the names are those of the network itself; ``''`` takes everything.
+
+    Returns:
+        `out`. Its metadata, all text: `format`, `config` (name of the training config), `iterations`, `architecture`
+        (the config of what was exported, as JSON), `model` (the whole model's, as JSON), `sha256` of the tensors
+        (see `sha256_of_tensors`), `vrestore_version`.
+
+    Raises:
+        WeightsError: the checkpoint is damaged, or has no such part.
+        TrainingError: `out` could not be written.
+    """
+    data = load_checkpoint(checkpoint)
+    state, meta = data["state_dict"], data.get("meta", {})
+    if prefix is None:
+        prefix = BACKBONE if any(name.startswith(BACKBONE) for name in state) else ""
+    tensors = {name[len(prefix) :]: t.contiguous() for name, t in state.items() if name.startswith(prefix)}
+    if not tensors:
+        raise WeightsError(f"{checkpoint} has no weights under '{prefix}'")
+    model = meta.get("model", {})
+    part = model.get(prefix.rstrip("."), model) if prefix else model
+    metadata = {
+        "format": "pt",
+        "config": str(meta.get("config_name") or ""),
+        "iterations": str(meta.get("iter", "")),
+        "architecture": json.dumps(part),
+        "model": json.dumps(model),
+        "sha256": sha256_of_tensors(tensors),
+        "vrestore_version": str(meta.get("vrestore_version", "")),
+    }
+    content = save(tensors, metadata=metadata)
+    return write_whole(out, lambda file: file.write(content))
+
+
+def sha256_of_tensors(tensors: Mapping[str, Tensor]) -> str:
+    """One hash of the names, types, shapes and bytes of all tensors, in the order of their names."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,121 @@
+"""SafeCheckpointHook: checkpoints at intervals, of which the newest and the best are kept."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+
+from vrestore.engine.checkpoint import point_to
+from vrestore.engine.files import remove_leftovers
+from vrestore.errors import ConfigError
+from vrestore.registry import HOOKS
+
+
+@HOOKS.register_module(name=["SafeCheckpointHook", "CheckpointHook"])
+class SafeCheckpointHook(Hook):
+    """Writes ``iter_N.pth`` every `interval` iterations and after the last, whole or not at all, then drops old ones.
+
+    An older checkpoint is removed only when its successor is on the disk and `last_checkpoint` names it.
+
+    Args:
+        interval: iterations between checkpoints; a multiple of the gradient accumulation.
+        max_keep_ckpts: how many of the newest to keep, >= 1.
+        save_best: name of the validation score whose best checkpoint is kept as ``best_<score>_iter_N.pth``; ``'auto'``
+            takes the first metric of `val_evaluator`; None keeps none.
+        rule: ``'greater'`` or ``'less'``; None asks the metric itself.
+        by_epoch: only False: a stream has no epochs.
+    """
+
+    priority = "VERY_LOW"
+
+    def __init__(
+        self,
+        interval: int = 1000,
+        max_keep_ckpts: int = 2,
+        save_best: str | None = None,
+        rule: str | None = None,
+        by_epoch: bool = False,
+    ):
+        for name, value in (("interval", interval), ("max_keep_ckpts", max_keep_ckpts)):
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise ConfigError(f"SafeCheckpointHook: {name} must be a whole number >= 1, got {value!r}")
+        if by_epoch:
+            raise ConfigError("SafeCheckpointHook counts iterations: by_epoch=True is not served")
+        if rule not in (None, "greater", "less"):
+            raise ConfigError(f"SafeCheckpointHook: rule must be 'greater', 'less' or None, got {rule!r}")
+        self.interval, self.max_keep_ckpts = interval, max_keep_ckpts
+        self.save_best, self.rule = save_best, rule
+        self._kept: list[str] = []
+        self._best: dict | None = None
+
+    def before_train(self, runner) -> None:
+        if is_main_process():
+            remove_leftovers(runner.work_dir, "*.pth")
+        self._kept = list(runner.message_hub.runtime_info.get("kept_checkpoints", []))
+        self._best = runner.message_hub.runtime_info.get("best_checkpoint")
+
+    def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
+        done = batch_idx + 1
+        if done % self.interval == 0 or done == runner.max_iters:
+            self.save(runner, done)
+
+    def after_val_epoch(self, runner, metrics: dict[str, float] | None = None) -> None:
+        if self.save_best is None or not metrics:
+            return
+        name = self._score_name(metrics)
+        score = metrics[name]
+        if self._best is not None and self._best["name"] == name and not self._is_better(runner, name, score):
+            return
+        previous = self._best
+        file = f"best_{name.replace('/', '_')}_iter_{runner.iter}.pth"
+        self._best = {"name": name, "score": float(score), "iter": runner.iter, "file": file}
+        runner.message_hub.update_info("best_checkpoint", dict(self._best))
+        runner.save_checkpoint(runner.work_dir, file, save_optimizer=False, done=runner.iter)
+        runner.logger.info(f"best {name} so far: {score:.4f}, kept as {file}")
+        if previous is not None and previous["file"] != file:
+            _remove(runner, previous["file"])
+
+    def save(self, runner, done: int) -> Path:
+        """Write the checkpoint after `done` iterations, unless it is there already.
+
+        Raises:
+            TrainingError: it could not be written; the one before is untouched and still the last.
+        """
+        file = f"iter_{done}.pth"
+        path = Path(runner.work_dir) / file
+        if self._kept and self._kept[-1] == file:
+            return path
+        kept = [name for name in self._kept if name != file] + [file]
+        dropped, kept = kept[: -self.max_keep_ckpts], kept[-self.max_keep_ckpts :]
+        runner.message_hub.update_info("kept_checkpoints", kept)
+        runner.save_checkpoint(runner.work_dir, file, done=done)
+        if is_main_process():
+            point_to(path)
+        for name in dropped:
+            _remove(runner, name)
+        self._kept = kept
+        runner.logger.info(f"saved {path}")
+        return path
+
+    def _score_name(self, metrics: dict[str, float]) -> str:
+        if self.save_best == "auto":
+            return next(iter(metrics))
+        if self.save_best not in metrics:
+            raise ConfigError(
+                f"save_best='{self.save_best}' is no score of this validation; it has: {', '.join(metrics)}"
+            )
+        return self.save_best
+
+    def _is_better(self, runner, name: str, score: float) -> bool:
+        assert self._best is not None
+        greater = self.rule == "greater" if self.rule else runner.higher_is_better(name)
+        return score > self._best["score"] if greater else score < self._best["score"]
+
+
+def _remove(runner, name: str) -> None:
+    if is_main_process():
+        with contextlib.suppress(OSError):
+            (Path(runner.work_dir) / name).unlink()

@@ -1,0 +1,443 @@
+"""Runner: MMEngine's Runner, building through our registries, saving safely and resuming exactly."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import signal
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import mmengine
+import torch
+import torch.nn as nn
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.dist import master_only
+from mmengine.evaluator import Evaluator
+from mmengine.hooks import Hook
+from mmengine.model import MMDistributedDataParallel, is_model_wrapper, revert_sync_batchnorm
+from mmengine.optim import OptimWrapperDict
+from mmengine.registry import FUNCTIONS
+from mmengine.runner import Runner as MMEngineRunner
+from torch.utils.data import DataLoader
+
+from vrestore.engine import checkpoint as checkpoints
+from vrestore.engine.hooks.checkpoint import SafeCheckpointHook
+from vrestore.engine.loops import StreamTrainLoop
+from vrestore.engine.optim import AutocastOptimWrapper
+from vrestore.engine.stop import StopRequest, TrainingStopped
+from vrestore.errors import ConfigError, RegistryError, WeightsError
+from vrestore.registry import (
+    DATA_SAMPLERS,
+    DATASETS,
+    HOOKS,
+    LOOPS,
+    METRICS,
+    MODELS,
+    PARAM_SCHEDULERS,
+    RUNNERS,
+    VISUALIZERS,
+)
+from vrestore.version import __version__
+
+_runs_of_this_process = itertools.count()
+
+# Sections of a config that MMEngine's Runner takes as arguments, beside the model.
+PARTS_OF_CONFIG = (
+    *("work_dir", "train_dataloader", "train_cfg", "val_dataloader", "val_cfg", "val_evaluator", "optim_wrapper"),
+    *("param_scheduler", "auto_scale_lr", "default_hooks", "custom_hooks", "load_from", "launcher", "env_cfg"),
+    *("log_processor", "log_level", "visualizer", "default_scope", "randomness", "experiment_name"),
+)
+
+DEFAULT_HOOKS = {
+    "runtime_info": {"type": "RuntimeInfoHook"},
+    "param_scheduler": {"type": "ParamSchedulerHook"},
+    "logger": {"type": "LogHook"},
+    "checkpoint": {"type": "SafeCheckpointHook"},
+}
+
+
+@RUNNERS.register_module()
+class Runner(MMEngineRunner):
+    """Runs a training config; made by `vrestore.engine.train.train`, which checks the config first.
+
+    Differs from MMEngine's Runner in that every part is built by our registries (and their error messages), that
+    checkpoints hold plain data, are written whole or not at all and load with ``weights_only=True``, that a resumed run
+    repeats an uninterrupted one exactly, and that signals end a run at a step with a checkpoint.
+
+    Args:
+        model: config of the model, or the built model.
+        resume_from: a loaded checkpoint to go on from, or None.
+        **kwargs: what MMEngine's Runner takes.
+    """
+
+    def __init__(self, model: nn.Module | dict, *, resume_from: dict | None = None, **kwargs: Any):
+        self.stop_request = StopRequest()
+        self._checkpoint = resume_from
+        super().__init__(model=model, **kwargs)
+
+    @classmethod
+    def from_parts(cls, cfg: Config, model: nn.Module, resume_from: dict | None = None) -> Runner:
+        """A Runner of a checked config (`vrestore.engine.train.prepare_config`) and its built model."""
+        plain = cfg.to_dict()
+        given = {name: plain[name] for name in PARTS_OF_CONFIG if plain.get(name) is not None}
+        return cls(model, resume_from=resume_from, cfg=cfg, **given)
+
+    # ---------------------------------------------------------------- building
+
+    def setup_env(self, env_cfg: dict) -> None:
+        if self.distributed and not torch.distributed.is_initialized():
+            init_processes(env_cfg.get("dist_cfg", {}).get("backend"))
+        super().setup_env(env_cfg)
+        # MMEngine keys loggers and message hubs by this; two runs of one process in one second must not share them.
+        run = next(_runs_of_this_process)
+        self._timestamp += f"_{run}" if run else ""
+
+    def build_model(self, model: nn.Module | dict) -> nn.Module:
+        return model if isinstance(model, nn.Module) else MODELS.build(model)
+
+    def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
+        if self.cfg.get("channels_last", False):
+            model = model.to(memory_format=torch.channels_last)
+        if not self.distributed or model_wrapper_cfg is not None:
+            return super().wrap_model(model_wrapper_cfg, model)
+        device = torch.device(get_device())
+        return MMDistributedDataParallel(
+            module=model.to(device) if device.type != "cpu" else revert_sync_batchnorm(model),
+            device_ids=None if device.type == "cpu" else [int(os.environ["LOCAL_RANK"])],
+            broadcast_buffers=False,
+            find_unused_parameters=self.cfg.get("find_unused_parameters", False),
+        )
+
+    def build_train_loop(self, loop):
+        if isinstance(loop, dict):
+            cfg = {"type": "StreamTrainLoop", **loop}
+            if LOOPS.get(cfg["type"]) is not None and cfg.pop("by_epoch", False):
+                raise ConfigError("train_cfg: by_epoch=True is not served; give max_iters")
+            loop = LOOPS.build({**cfg, "runner": self, "dataloader": self._train_dataloader})
+        if not isinstance(loop, StreamTrainLoop):
+            raise ConfigError(f"train_cfg must build a StreamTrainLoop, got {type(loop).__name__}")
+        return loop
+
+    def build_val_loop(self, loop):
+        if isinstance(loop, dict):
+            cfg = {"type": "ClipValLoop", **loop}
+            loop = LOOPS.build(
+                {**cfg, "runner": self, "dataloader": self._val_dataloader, "evaluator": self._val_evaluator}
+            )
+        return loop
+
+    def build_evaluator(self, evaluator: dict | list | Evaluator) -> Evaluator:
+        if isinstance(evaluator, Evaluator):
+            return evaluator
+        configs = evaluator if isinstance(evaluator, list | tuple) else [evaluator]
+        metrics = [METRICS.build(cfg) if isinstance(cfg, dict) else cfg for cfg in configs]
+        for i, metric in enumerate(metrics):
+            if getattr(metric, "collect_dir", "") is None and metric.collect_device == "cpu":
+                metric.collect_dir = str(Path(self.work_dir) / f".scores_{i}")  # MMEngine would fill the current folder
+        return Evaluator(metrics)
+
+    @staticmethod
+    def build_dataloader(dataloader: DataLoader | dict, seed: int | None = None, diff_rank_seed: bool = False):
+        """A data loader; its sampler defaults to StreamSampler and its collate function to clip_collate."""
+        if isinstance(dataloader, DataLoader):
+            return dataloader
+        cfg = dict(dataloader)
+        dataset = cfg.pop("dataset")
+        dataset = DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
+        sampler = cfg.pop("sampler", None) or {"type": "StreamSampler"}
+        if isinstance(sampler, dict):
+            sampler = DATA_SAMPLERS.build({**sampler, "dataset": dataset, "seed": seed})
+        collate = dict(cfg.pop("collate_fn", None) or {"type": "clip_collate"})
+        collate_name = collate.pop("type")
+        function = FUNCTIONS.get(collate_name) if isinstance(collate_name, str) else collate_name
+        if function is None:
+            raise RegistryError(f"collate_fn '{collate_name}' is not registered; clip_collate is")
+        if cfg.get("num_workers", 0) > 0:
+            cfg.setdefault("persistent_workers", False)
+        return DataLoader(
+            dataset, sampler=sampler, collate_fn=partial(function, **collate), worker_init_fn=_init_worker, **cfg
+        )
+
+    def build_optim_wrapper(self, optim_wrapper):
+        built = super().build_optim_wrapper(optim_wrapper)
+        parts = built.values() if isinstance(built, OptimWrapperDict) else [built]
+        for part in parts:
+            if not isinstance(part, AutocastOptimWrapper):
+                raise ConfigError(
+                    f"optim_wrapper must be an AutocastOptimWrapper, which checks every gradient; "
+                    f"got {type(part).__name__}"
+                )
+        return built
+
+    def _build_param_scheduler(self, scheduler, optim_wrapper) -> list:
+        configs = scheduler if isinstance(scheduler, list | tuple) else [scheduler]
+        built = []
+        for cfg in configs:
+            if isinstance(cfg, dict):
+                cfg = {"by_epoch": False, "end": self.max_iters, **cfg}
+                if cfg["by_epoch"]:
+                    raise ConfigError(f"param_scheduler {cfg['type']}: by_epoch=True is not served; count iterations")
+                cfg = PARAM_SCHEDULERS.build({**cfg, "optimizer": optim_wrapper})
+            built.append(cfg)
+        return built
+
+    def build_visualizer(self, visualizer=None):
+        if visualizer is None:
+            visualizer = {"type": "Visualizer"}
+        if isinstance(visualizer, dict):
+            visualizer = VISUALIZERS.build({"name": self._experiment_name, "save_dir": self._log_dir, **visualizer})
+        return visualizer
+
+    def register_hook(self, hook: Hook | dict, priority=None) -> None:
+        if isinstance(hook, dict):
+            cfg = dict(hook)
+            priority = cfg.pop("priority", None) if priority is None else priority
+            hook = HOOKS.build(cfg)
+        super().register_hook(hook, priority)
+
+    def register_default_hooks(self, hooks: dict | None = None) -> None:
+        for hook in {**DEFAULT_HOOKS, **(hooks or {})}.values():
+            if hook is not None:
+                self.register_hook(hook)
+
+    # ---------------------------------------------------------------- running
+
+    def train(self) -> nn.Module:
+        with self.stop_request:
+            return super().train()
+
+    @property
+    def accumulative_counts(self) -> int:
+        """Iterations of one optimiser step."""
+        wrapper = self.optim_wrapper
+        parts = wrapper.values() if isinstance(wrapper, OptimWrapperDict) else [wrapper]
+        return max(getattr(part, "_accumulative_counts", 1) for part in parts)
+
+    def stop(self) -> None:
+        """End the run here, with a checkpoint, because a signal asked for it.
+
+        Raises:
+            TrainingStopped: always.
+        """
+        path = self.checkpoint_hook.save(self, self.iter)
+        number = self.stop_request.signal_number or signal.SIGTERM  # another process got the signal
+        message = (
+            f"stopped by {signal.Signals(number).name} after iteration {self.iter} of {self.max_iters}; "
+            f"everything is in {path}: continue with --resume"
+        )
+        self.logger.info(message)
+        self.visualizer.close()
+        raise TrainingStopped(number, message)
+
+    @property
+    def checkpoint_hook(self) -> SafeCheckpointHook:
+        for hook in self.hooks:
+            if isinstance(hook, SafeCheckpointHook):
+                return hook
+        raise ConfigError("default_hooks has no checkpoint hook; give checkpoint=dict(type='SafeCheckpointHook', …)")
+
+    def higher_is_better(self, score_name: str) -> bool:
+        """Whether more is better in a validation score, as its metric declares."""
+        for metric in self.val_evaluator.metrics:
+            if getattr(metric, "name", None) in (score_name, score_name.rpartition("/")[2]):
+                return bool(metric.higher_is_better)
+        raise ConfigError(f"no metric says whether more is better in '{score_name}'; give save_best's rule")
+
+    def describe_last_checkpoint(self) -> str:
+        last = checkpoints.find_last_checkpoint(self.work_dir)
+        return f"the last checkpoint is {last}" if last else f"no checkpoint was written to {self.work_dir} yet"
+
+    # ---------------------------------------------------------------- saving and resuming
+
+    @master_only
+    def save_checkpoint(
+        self,
+        out_dir: str | Path,
+        filename: str,
+        *,
+        done: int,
+        save_optimizer: bool = True,
+        save_param_scheduler: bool = True,
+        **_: Any,
+    ) -> None:
+        """Write everything that the run needs to go on after `done` iterations.
+
+        Raises:
+            TrainingError: the weights are not finite, or the file could not be written; older files are untouched.
+        """
+        model = self.model.module if is_model_wrapper(self.model) else self.model
+        checkpoint: dict[str, Any] = {
+            "meta": self._meta(done),
+            "state_dict": {k: v.detach() for k, v in model.state_dict().items()},
+            "message_hub": self.message_hub.state_dict(),
+        }
+        if save_optimizer:
+            checkpoint["optimizer"] = self.optim_wrapper.state_dict()
+        if save_param_scheduler and self.param_schedulers:
+            checkpoint["param_schedulers"] = _map_lists(lambda s: s.state_dict(), self.param_schedulers)
+        self.call_hook("before_save_checkpoint", checkpoint=checkpoint)
+        checkpoints.save_checkpoint(checkpoint, Path(out_dir) / filename)
+
+    def _meta(self, done: int) -> dict[str, Any]:
+        return {
+            "iter": done,
+            "epoch": 0,
+            "draws": self.train_loop.draws,
+            "seed": self.seed,
+            "world_size": self.world_size,
+            "batch_size": self.train_loop.dataloader.batch_size,
+            "model": json.loads(json.dumps(plain_config(self.cfg.get("model", {})), default=str)),
+            "config_name": Path(self.cfg.filename).stem if self.cfg.filename else None,
+            "cfg": self.cfg.pretty_text,
+            "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            "vrestore_version": __version__,
+            "mmengine_version": mmengine.__version__,
+            "torch_version": torch.__version__,
+        }
+
+    def load_or_resume(self) -> None:
+        if self._has_loaded:
+            return
+        if self._checkpoint is not None:
+            self._resume = True
+            self.resume(self._checkpoint)
+        elif self._load_from is not None:
+            self.load_checkpoint(self._load_from)
+        self._has_loaded = True
+
+    def resume(self, checkpoint: dict | str | Path, **_: Any) -> None:
+        """Go on from a checkpoint: weights, average, optimiser, schedules, place in the data, log history.
+
+        Raises:
+            WeightsError: it is of another model, or holds no optimiser.
+            ConfigError: the run was already finished, or the optimiser has other parts.
+        """
+        source = "the checkpoint" if isinstance(checkpoint, dict) else checkpoint
+        data = checkpoint if isinstance(checkpoint, dict) else checkpoints.load_checkpoint(checkpoint)
+        meta = data["meta"]
+        self._warn_of_changes(meta)
+        if "optimizer" not in data:
+            raise WeightsError(f"{source} holds weights only, no optimiser; give an iter_N.pth, or use load_from")
+        self.call_hook("after_load_checkpoint", checkpoint=data)
+        model = self.model.module if is_model_wrapper(self.model) else self.model
+        checkpoints.check_fits(data["state_dict"], model, source)
+        model.load_state_dict(data["state_dict"])
+        self.message_hub.load_state_dict(data["message_hub"])
+        try:
+            self.optim_wrapper.load_state_dict(data["optimizer"])
+        except (ValueError, KeyError) as error:
+            raise ConfigError(f"the config's optimiser is not the one of {source}: {error}") from error
+        if self.param_schedulers:
+            saved = data.get("param_schedulers", [])
+            for ours, theirs in zip(_flat(self.param_schedulers), _flat(saved), strict=True):
+                ours.load_state_dict(theirs)
+        self.train_loop.iter, self.train_loop.draws = meta["iter"], meta["draws"]
+        self.logger.info(f"resumed after iteration {meta['iter']}")
+
+    def _warn_of_changes(self, meta: dict) -> None:
+        now = {
+            "seed": self.seed,
+            "world_size": self.world_size,
+            "batch_size": self.train_loop.dataloader.batch_size,
+        }
+        for name, value in now.items():
+            if meta.get(name) != value:
+                self.logger.warning(
+                    f"{name} was {meta.get(name)} and is {value} now: the run goes on, but not exactly as it would have"
+                )
+
+    def load_checkpoint(self, filename: str | Path, map_location: Any = "cpu", strict: bool = True, **_: Any) -> dict:
+        """Start from the weights of a checkpoint or safetensors file, with everything else new."""
+        state = load_weights(filename)
+        model = self.model.module if is_model_wrapper(self.model) else self.model
+        checkpoints.check_fits(state, model, filename)
+        self.call_hook("after_load_checkpoint", checkpoint={"state_dict": state})
+        model.load_state_dict(state, strict=strict)
+        self.logger.info(f"loaded the weights of {filename}")
+        return {"state_dict": state}
+
+    # ---------------------------------------------------------------- quieter than MMEngine
+
+    def _log_env(self, env_cfg: dict) -> None:
+        device = get_device()
+        name = torch.cuda.get_device_name() if device == "cuda" else f"{torch.get_num_threads()} thread(s)"
+        self.logger.info(
+            f"vrestore {__version__}, torch {torch.__version__}, {device} ({name}), {self.world_size} process(es), "
+            f"seed {self.seed}, work dir {self.work_dir}"
+        )
+
+    def get_hooks_info(self) -> str:
+        return ", ".join(type(hook).__name__ for hook in self.hooks)
+
+    @master_only
+    def dump_config(self) -> None:
+        name = Path(self.cfg.filename).name if self.cfg.filename else "config.py"
+        self.cfg.dump(str(Path(self.work_dir) / (Path(name).stem + ".py")))
+
+
+def init_processes(backend: str | None = None) -> None:
+    """Join the processes that torchrun started, over NCCL on CUDA and gloo elsewhere.
+
+    Raises:
+        ConfigError: this process was not started by torchrun.
+    """
+    if "RANK" not in os.environ or "LOCAL_RANK" not in os.environ:
+        raise ConfigError(
+            "launcher='pytorch' needs torchrun: torchrun --nproc_per_node=N tools/train.py CONFIG --launcher pytorch"
+        )
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    torch.distributed.init_process_group(backend or ("nccl" if torch.cuda.is_available() else "gloo"))
+
+
+def load_weights(path: str | Path) -> dict[str, torch.Tensor]:
+    """The state dict in a checkpoint (its averaged weights, where it has them) or a safetensors file.
+
+    Raises:
+        WeightsError: missing or damaged.
+    """
+    path = Path(path)
+    if path.suffix != ".safetensors":
+        return checkpoints.load_checkpoint(path)["state_dict"]
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    if not path.is_file():
+        raise WeightsError(f"there are no weights {path}")
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path} is damaged or no safetensors file ({error})") from error
+
+
+def plain_config(value: Any) -> Any:
+    """A config as plain dicts and lists."""
+    if isinstance(value, Config):
+        value = value.to_dict()
+    if isinstance(value, dict):
+        return {str(k): plain_config(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain_config(v) for v in value]
+    return value
+
+
+def _init_worker(worker_id: int) -> None:
+    """Ctrl-C reaches the whole process group; a data worker leaves the answer to its parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _flat(schedulers: Any) -> list:
+    if isinstance(schedulers, dict):
+        return [s for group in schedulers.values() for s in group]
+    return list(schedulers)
+
+
+def _map_lists(function, schedulers: Any) -> Any:
+    if isinstance(schedulers, dict):
+        return {name: [function(s) for s in group] for name, group in schedulers.items()}
+    return [function(s) for s in schedulers]

@@ -1,0 +1,122 @@
+"""train: one function from a config to trained weights."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.dist import is_main_process
+from mmengine.runner import set_random_seed
+
+import vrestore.data
+import vrestore.engine  # noqa: F401  (registers hooks, loops and optimiser wrappers)
+from vrestore.engine.checkpoint import check_fits, find_last_checkpoint, load_checkpoint
+from vrestore.engine.checks import check_training_config
+from vrestore.engine.export import export_weights
+from vrestore.engine.runner import Runner, init_processes
+from vrestore.errors import ConfigError, WeightsError
+from vrestore.registry import MODELS
+
+EXPORT_NAME = "weights.safetensors"
+
+
+def train(
+    cfg: Config | dict,
+    *,
+    work_dir: str | Path | None = None,
+    resume: bool | str | Path = False,
+    amp: str | None = None,
+    launcher: str = "none",
+) -> Runner:
+    """Train what a config describes.
+
+    Interrupted and resumed, a run gives the same losses and weights as an uninterrupted one: the data order and every
+    sample follow from the number of draws, and the global generators are seeded anew in each iteration from
+    (seed, rank, iteration). On CUDA that holds where the operators themselves are deterministic.
+
+    Args:
+        cfg: a training config (`vrestore.config.load_config`); it is not changed.
+        work_dir: where checkpoints, log, samples and weights go; None takes the config's, else ``work_dirs/<config>``.
+        resume: True goes on from the last checkpoint of the work dir, and starts anew when it has none; a path names one.
+        amp: ``bf16`` or ``fp16`` autocast instead of the config's precision.
+        launcher: ``pytorch`` under torchrun, else ``none``.
+
+    Returns:
+        The Runner after the last iteration. ``<work_dir>/weights.safetensors`` holds the (averaged) weights.
+
+    Raises:
+        ConfigError, RegistryError, DataError: the config cannot be trained.
+        WeightsError: the checkpoint is damaged or of another model.
+        TrainingError: the training could not go on; the last checkpoint is whole.
+        TrainingStopped: a signal asked to stop; a checkpoint was written.
+    """
+    cfg = prepare_config(cfg, work_dir=work_dir, amp=amp, launcher=launcher)
+    check_training_config(cfg)
+    if launcher == "pytorch":
+        init_processes(cfg.env_cfg.get("dist_cfg", {}).get("backend"))
+    set_random_seed(cfg.randomness.seed)
+    model = MODELS.build(cfg.model)
+    checkpoint = _checkpoint_to_resume(resume or cfg.get("resume", False), Path(cfg.work_dir))
+    if checkpoint is not None:
+        check_fits(checkpoint["state_dict"], model, "the checkpoint to resume")
+        if checkpoint["meta"]["iter"] >= cfg.train_cfg.max_iters:
+            raise ConfigError(
+                f"the checkpoint is already at iteration {checkpoint['meta']['iter']} of train_cfg.max_iters="
+                f"{cfg.train_cfg.max_iters}; raise max_iters to train on"
+            )
+    runner = Runner.from_parts(cfg, model, checkpoint)
+    if resume and checkpoint is None:
+        runner.logger.warning(f"{cfg.work_dir} has no checkpoint to resume; the run starts from the beginning")
+    runner.train()
+    if is_main_process():
+        last = find_last_checkpoint(cfg.work_dir)
+        assert last is not None
+        runner.logger.info(f"weights in {export_weights(last, Path(cfg.work_dir) / EXPORT_NAME)}")
+    return runner
+
+
+def prepare_config(
+    cfg: Config | dict, *, work_dir: str | Path | None = None, amp: str | None = None, launcher: str = "none"
+) -> Config:
+    """A copy of a training config with every default written out.
+
+    Raises:
+        ConfigError: an unknown launcher.
+    """
+    if launcher not in ("none", "pytorch"):
+        raise ConfigError(f"launcher must be 'none' or 'pytorch', got {launcher!r}")
+    filename = getattr(cfg, "filename", None)
+    plain: dict[str, Any] = copy.deepcopy(cfg.to_dict() if isinstance(cfg, Config) else dict(cfg))
+    plain.setdefault("default_scope", "vrestore")
+    plain["randomness"] = {"seed": 0, **(plain.get("randomness") or {})}
+    plain["env_cfg"] = plain.get("env_cfg") or {}
+    plain["launcher"] = launcher
+    plain["work_dir"] = str(
+        work_dir or plain.get("work_dir") or Path("work_dirs") / (Path(filename).stem if filename else "run")
+    )
+    if isinstance(plain.get("optim_wrapper"), dict):
+        plain["optim_wrapper"].setdefault("type", "AutocastOptimWrapper")
+        if amp is not None:
+            plain["optim_wrapper"]["precision"] = amp
+    if isinstance(plain.get("val_dataloader"), dict):
+        plain["val_dataloader"].setdefault("batch_size", 1)
+        if plain["val_dataloader"].get("sampler") is None:
+            plain["val_dataloader"]["sampler"] = {"type": "DefaultSampler", "shuffle": False}
+        plain["val_cfg"] = plain.get("val_cfg") or {}
+    prepared = Config(plain)
+    object.__setattr__(prepared, "_filename", filename)  # a plain assignment would become an entry of the config
+    return prepared
+
+
+def _checkpoint_to_resume(resume: bool | str | Path, work_dir: Path) -> dict | None:
+    if resume is False or resume is None:
+        return None
+    path = find_last_checkpoint(work_dir) if resume is True else Path(resume)
+    if path is None:
+        return None
+    checkpoint = load_checkpoint(path)
+    if "optimizer" not in checkpoint or "iter" not in checkpoint.get("meta", {}):
+        raise WeightsError(f"{path} holds weights only, no state of a run; resume from an iter_N.pth, or use load_from")
+    return checkpoint
