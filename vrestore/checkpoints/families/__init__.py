@@ -1,0 +1,5 @@
+"""The architectures whose weights `load_network` knows; importing a family registers it."""
+
+from vrestore.checkpoints.families import basicvsr
+
+__all__ = ["basicvsr"]

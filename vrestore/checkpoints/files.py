@@ -1,0 +1,196 @@
+"""Weight files -> flat state dicts, without running any code that a file may hold."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+import re
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from vrestore.errors import WeightsError
+
+StateDict = dict[str, Tensor]
+
+# Where releases keep their weights, averaged ones first. MMEngine's checkpoints swap the average into `state_dict`.
+CONTAINERS = ("params_ema", "state_dict_ema", "model_ema", "state_dict", "params", "model_state_dict", "model")
+# Where releases keep the network beside a discriminator and losses, averaged ones first.
+NETWORK_PREFIXES = ("generator_ema.", "net_g_ema.", "generator.", "net_g.", "backbone.")
+# What wrappers and trainers add to names or leave behind.
+WRAPPERS = ("module.", "_orig_mod.")
+STRAY = re.compile(r"(^|\.)step_counter$")
+
+DAMAGED = "{path} is damaged or no weight file ({reason}); get it again"
+
+
+def load_state_dict(path: str | os.PathLike) -> StateDict:
+    """Read a weight file (safetensors, .pth, .pt, .pkl) into a flat dict of tensors on the CPU.
+
+    Containers (``state_dict``, ``params_ema``, ``params``, …) and wrappers (``module.``) are taken off, averaged (EMA)
+    weights are preferred, and counters of trainers are dropped.
+
+    Raises:
+        WeightsError: the file is missing, empty, truncated, a web page, not a weight file, holds no weights, or holds
+            anything but tensors and plain data.
+    """
+    return flatten(read_file(path), str(path))
+
+
+def read_file(path: str | os.PathLike) -> Any:
+    """The content of a weight file as it is. What a file is is told by its first bytes, not by its name.
+
+    Raises:
+        WeightsError: as `load_state_dict`.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise WeightsError(f"weights {path} is a folder; give the file in it")
+    try:
+        with open(path, "rb") as file:
+            head = file.read(512)
+    except FileNotFoundError:
+        raise WeightsError(f"weights {path} do not exist") from None
+    except OSError as error:
+        raise WeightsError(f"weights {path} cannot be read: {error.strerror}") from error
+    _refuse_known_mistakes(path, head)
+    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 2**32:
+        return _read_safetensors(path)
+    return _read_pickle(path)
+
+
+def flatten(content: Any, source: str = "the weights") -> StateDict:
+    """Take containers, wrappers and counters off until a flat dict of tensors is left.
+
+    Args:
+        content: what a file holds, or a state dict.
+        source: where it comes from, for the message.
+
+    Raises:
+        WeightsError: there are no tensors in it.
+    """
+    while isinstance(content, Mapping):
+        inner = next((content[key] for key in CONTAINERS if _holds_tensors(content.get(key))), None)
+        if inner is None:
+            break
+        content = inner
+    if not _holds_tensors(content):
+        kind = f"the keys {', '.join(map(str, list(content)[:5]))}" if isinstance(content, Mapping) else type(content)
+        raise WeightsError(f"{source} holds no weights: found {kind} where a dict of tensors should be")
+    state = {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
+    state = {name.replace("_orig_mod.", ""): value for name, value in state.items() if not STRAY.search(name)}
+    for wrapper in WRAPPERS:
+        while state and all(name.startswith(wrapper) for name in state):
+            state = {name.removeprefix(wrapper): value for name, value in state.items()}
+    return state
+
+
+def network_part(state_dict: Mapping[str, Tensor]) -> StateDict:
+    """The restoring network of a flat state dict: without the discriminator, the losses and the prefix of its owner."""
+    state = dict(state_dict)
+    for prefix in NETWORK_PREFIXES:
+        inside = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+        # A network may have parts of its own called `backbone`: then other names stand beside it.
+        if inside and (prefix != "backbone." or len(inside) == len(state)):
+            return inside
+    return state
+
+
+def sha256_of(path: str | os.PathLike) -> str:
+    """SHA-256 of a file, in lower-case hexadecimal digits."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def check_sha256(path: str | os.PathLike, expected: str | None) -> None:
+    """Refuse a file whose SHA-256 is not the expected one.
+
+    Args:
+        path: the file.
+        expected: all 64 hexadecimal digits, or their first ones (8 at least), as releases write them into file names;
+            None checks nothing.
+
+    Raises:
+        WeightsError: the file is another one; both sums are named.
+    """
+    if expected is None:
+        return
+    expected = str(expected).lower()
+    if not re.fullmatch(r"[0-9a-f]{8,64}", expected):
+        raise WeightsError(f"'{expected}' is no SHA-256: 8 to 64 hexadecimal digits are")
+    found = sha256_of(path)
+    if not found.startswith(expected):
+        raise WeightsError(
+            f"{path} is damaged or another file: its SHA-256 is {found[: len(expected)]}, it should be {expected}; "
+            f"delete it and get it again"
+        )
+
+
+def _refuse_known_mistakes(path: Path, head: bytes) -> None:
+    if not head:
+        raise WeightsError(f"weights {path} are an empty file")
+    start = head.lstrip().lower()
+    if start.startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
+        raise WeightsError(f"{path} is a web page, not weights: the download went wrong, get it again")
+    if start.startswith(b"version https://git-lfs"):
+        raise WeightsError(f"{path} is a Git LFS pointer, not weights: run 'git lfs pull' in its repository")
+
+
+def _read_safetensors(path: Path) -> StateDict:
+    try:
+        return load_file(path, device="cpu")
+    except (SafetensorError, OSError, ValueError) as error:
+        raise WeightsError(DAMAGED.format(path=path, reason=_first_sentence(error))) from error
+
+
+def _read_pickle(path: Path) -> Any:
+    try:
+        with torch.serialization.safe_globals(_plain_numpy()), warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # on pickle protocols; the outcome says it all
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        refused = re.search(r"GLOBAL ([\w.]+)", str(error))
+        if refused or "nsupported" in str(error):
+            what = f" ({refused[1]})" if refused else ""
+            raise WeightsError(
+                f"{path} holds more than tensors and plain data{what}, and loading it could run code, so it is refused: "
+                f"save its state dict alone, best as safetensors"
+            ) from error
+        raise WeightsError(DAMAGED.format(path=path, reason="not a file of tensors")) from error
+    except (RuntimeError, EOFError, OSError, ValueError, LookupError, AttributeError, TypeError) as error:
+        raise WeightsError(DAMAGED.format(path=path, reason=_first_sentence(error))) from error
+
+
+def _plain_numpy() -> list:
+    """NumPy's numbers and arrays are plain data too; trainers leave them among their records."""
+    core = getattr(np, "_core", None) or np.core
+    kinds = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "b1")
+    return [
+        core.multiarray.scalar,
+        core.multiarray._reconstruct,
+        np.ndarray,
+        np.dtype,
+        *{type(np.dtype(kind)) for kind in kinds},
+    ]
+
+
+def _holds_tensors(value: Any) -> bool:
+    if not isinstance(value, Mapping):
+        return False
+    return any(isinstance(item, Tensor) or _holds_tensors(item) for item in value.values())
+
+
+def _first_sentence(error: BaseException) -> str:
+    sentence = str(error).partition("\n")[0].partition(". ")[0].rstrip(".")
+    return sentence if any(c.isalpha() for c in sentence) else "not a file of tensors"
