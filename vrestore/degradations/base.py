@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-from vrestore.errors import RequestError
+from vrestore.errors import ConfigError, RequestError
 from vrestore.registry import DEGRADATIONS
 
 Record = dict[str, Any]
@@ -73,9 +75,35 @@ def check_clip(frames_TCHW: Tensor) -> None:
         raise RequestError(f"a degradation takes float frames in [0, 1], got {frames_TCHW.dtype}; divide 8 bit by 255")
 
 
-def quantise_8bit(frames: Tensor) -> Tensor:
-    """Clamp to [0, 1] and round to the nearest of the 256 levels that 8 bit can hold."""
-    return frames.clamp(0, 1).mul(255).round_().div_(255)
+def check_scale(name: str, scale: object, whole: bool = False) -> None:
+    """Refuse a downscaling factor that is not a finite number >= 1.
+
+    Raises:
+        ConfigError: names the degradation, the value and what is allowed.
+    """
+    number = isinstance(scale, (int, float)) and not isinstance(scale, bool) and math.isfinite(scale) and scale >= 1
+    if not number or (whole and int(scale) != scale):  # type: ignore[call-overload]
+        kind = "a whole number" if whole else "a finite number"
+        raise ConfigError(f"{name} (DEGRADATIONS): scale must be {kind} >= 1, got {scale!r}")
+
+
+def on_8bit_levels(filter_frames: Callable[[Tensor], Tensor], frames: Tensor) -> Tensor:
+    """Filter frames and round the result to the 256 levels of 8 bit, halves upwards, the same on every machine.
+
+    Single precision is not enough for that: some published frames hold sums so near to a half level that its noise
+    decides. So the filter runs in float64 on levels from 0 to 255, freed of the noise that 8-bit frames have as float32
+    by rounding to 1/4096 of a level.
+
+    Args:
+        filter_frames: linear, handed float64 frames.
+        frames: values in [0, 1].
+
+    Returns:
+        Values in [0, 1], multiples of 1/255, of the dtype of `frames`.
+    """
+    levels = frames.double().mul_(255 * 4096).round_().div_(4096)
+    rounded = filter_frames(levels).add_(0.5).floor_().clamp_(0, 255)
+    return rounded.to(frames.dtype).div_(255)
 
 
 def plain_number(value: float) -> int | float:

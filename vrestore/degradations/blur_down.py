@@ -9,8 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vrestore.degradations.base import Degradation, Record, check_clip, quantise_8bit
-from vrestore.degradations.resize import check_scale
+from vrestore.degradations.base import Degradation, Record, check_clip, check_scale, on_8bit_levels
 from vrestore.errors import ConfigError, RequestError
 from vrestore.registry import DEGRADATIONS
 
@@ -65,9 +64,13 @@ class BlurDown(Degradation):
 
     def __call__(self, frames_TCHW: Tensor, rng: np.random.Generator) -> tuple[Tensor, Record]:
         check_clip(frames_TCHW)
-        down = blur_down if self.convention == "duf" else blur_down_matlab
-        small = down(frames_TCHW, self.scale, self.sigma)
-        small = quantise_8bit(small) if self.round_to_8bit else small.clamp(0, 1)
+
+        def down(frames: Tensor) -> Tensor:
+            if self.convention == "matlab":
+                return blur_down_matlab(frames, self.scale, self.sigma)
+            return blur_down(frames, self.scale, self.sigma)
+
+        small = on_8bit_levels(down, frames_TCHW) if self.round_to_8bit else down(frames_TCHW).clamp(0, 1)
         return small, {
             "name": "BlurDown",
             "scale": self.scale,

@@ -1,49 +1,19 @@
-"""MATLAB-compatible resizing: the `imresize` that defines BIx4, and the degradation made of it."""
+"""imresize: resizing as MATLAB does it, which defines the BIx4 of the papers."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from vrestore.degradations.base import Degradation, Record, check_clip, plain_number, quantise_8bit
-from vrestore.errors import ConfigError, RequestError
-from vrestore.registry import DEGRADATIONS
+from vrestore.errors import RequestError
 
-
-@DEGRADATIONS.register_module()
-class BicubicDown(Degradation):
-    """Antialiased bicubic downscaling: `BIx4` of the video super-resolution papers at its defaults.
-
-    The result has `ceil(side / scale)` pixels a side, as MATLAB makes it; a side that `scale` does not divide therefore
-    has no exact partner at `scale` times the size (benchmarks and training crop to a multiple first).
-
-    Args:
-        scale: factor by which height and width shrink; any number >= 1, whole or not.
-        round_to_8bit: round to the 256 levels of 8 bit, as the published test sets are; otherwise only clamp to [0, 1].
-
-    Raises:
-        ConfigError: `scale` is not a finite number >= 1.
-    """
-
-    def __init__(self, scale: float = 4, round_to_8bit: bool = True):
-        check_scale("BicubicDown", scale)
-        self.scale = plain_number(scale)
-        self.round_to_8bit = bool(round_to_8bit)
-
-    @property
-    def protocol(self) -> str:
-        return f"BIx{self.scale:g}"
-
-    def __call__(self, frames_TCHW: Tensor, rng: np.random.Generator) -> tuple[Tensor, Record]:
-        check_clip(frames_TCHW)
-        small = imresize(frames_TCHW, scale=1 / self.scale)
-        small = quantise_8bit(small) if self.round_to_8bit else small.clamp(0, 1)
-        return small, {"name": "BicubicDown", "scale": self.scale, "round_to_8bit": self.round_to_8bit}
+MOST_PHASES = 16  # a filter whose weights repeat at most this seldom runs on slices, any other on gathered samples
 
 
 def imresize(
@@ -86,7 +56,7 @@ def imresize(
         if sides_out[axis] == sides_in[axis] and factors[axis] == 1:
             continue
         taps = _taps(sides_in[axis], sides_out[axis], factors[axis], antialias, kernel)
-        result = _filter(result, axis - 2, *taps)
+        result = _filter(result, axis - 2, taps)
     return result.to(dtype)
 
 
@@ -106,35 +76,91 @@ def _plan(sides_in: tuple[int, int], scale, size) -> tuple[tuple[float, float], 
     return factors, (math.ceil(sides_in[0] * factors[0]), math.ceil(sides_in[1] * factors[1]))
 
 
+class _Taps(NamedTuple):
+    """How each output sample is made along one axis.
+
+    Output sample `o` is the sum over `t` of `weight[t, o]` times the input sample `first[o] + t`, borders mirrored.
+    Where the pattern repeats every `period` outputs, which is `advance` inputs later, `period` is > 0.
+    """
+
+    n_in: int
+    first: np.ndarray
+    weight: np.ndarray
+    period: int
+    advance: int
+
+
 @lru_cache(maxsize=64)
-def _taps(n_in: int, n_out: int, factor: float, antialias: bool, kernel: str) -> tuple[np.ndarray, np.ndarray]:
-    """Source index and weight of every tap of every output sample, each (taps, n_out); borders already mirrored."""
+def _taps(n_in: int, n_out: int, factor: float, antialias: bool, kernel: str) -> _Taps:
     function, width = KERNELS[kernel]
     shrink = factor if antialias and factor < 1 else 1.0
     width = width / shrink
     centre = (np.arange(n_out) + 0.5) / factor - 0.5  # where the output sample lies among the input's
-    first = np.floor(centre - width / 2)
-    index = first[None] + np.arange(math.ceil(width) + 2)[:, None]
-    weight = shrink * function(shrink * (centre[None] - index))
+    first = np.floor(np.round(centre - width / 2, 9)).astype(np.int64)
+    offset = np.arange(math.ceil(width) + 2)[:, None]
+    weight = shrink * function(shrink * (centre - first - offset))
     weight /= weight.sum(0, keepdims=True)
-    index = index.astype(np.int64) % (2 * n_in)  # period of an edge-repeating mirror
+    used = np.flatnonzero(np.abs(weight).max(1) > 0)
+    first, weight = first + used[0], weight[used[0] : used[-1] + 1]
+    return _Taps(n_in, first, weight, *_repetition(first, weight))
+
+
+def _repetition(first: np.ndarray, weight: np.ndarray) -> tuple[int, int]:
+    """The least period of the pattern and its advance in the input; (0, 0) where it repeats too seldom to pay."""
+    for period in range(1, min(MOST_PHASES, len(first) // 2) + 1):
+        advance = first[period:] - first[:-period]
+        if (advance == advance[0]).all() and np.allclose(weight[:, period:], weight[:, :-period], rtol=0, atol=1e-12):
+            return period, int(advance[0])
+    return 0, 0
+
+
+def _filter(frames: Tensor, dim: int, taps: _Taps) -> Tensor:
+    """One multiplication and one addition a tap, sample by sample, so that threads and batches change no bit."""
+    n_taps, n_out = taps.weight.shape
+    if not taps.period:
+        weights = torch.from_numpy(taps.weight).to(frames.device, frames.dtype)
+        total: Tensor | None = None
+        for t in range(n_taps):
+            part = _mirrored(frames, dim, taps.first + t, taps.n_in) * weights[t].reshape((-1, 1) if dim == -2 else -1)
+            total = part if total is None else total.add_(part)
+        assert total is not None
+        return total
+    low = int(taps.first.min())
+    padded = _mirrored(frames, dim, np.arange(low, int(taps.first.max()) + n_taps), taps.n_in)
+    phases = []
+    for phase in range(taps.period):
+        count = len(range(phase, n_out, taps.period))
+        begin, column = int(taps.first[phase]) - low, taps.weight[:, phase]
+        total = None
+        for t in range(n_taps):
+            if column[t] == 0:
+                continue
+            window = [slice(None)] * frames.ndim
+            window[dim] = slice(begin + t, begin + t + (count - 1) * taps.advance + 1, taps.advance)
+            part = padded[tuple(window)] * float(column[t])
+            total = part if total is None else total.add_(part)
+        assert total is not None
+        phases.append(total)
+    return phases[0] if taps.period == 1 else _interleave(phases, dim, n_out)
+
+
+def _interleave(phases: list[Tensor], dim: int, n_out: int) -> Tensor:
+    """Output sample `o` is sample `o // period` of phase `o % period`."""
+    shape = list(phases[0].shape)
+    shape[dim] = n_out
+    result = phases[0].new_empty(shape)
+    for phase, part in enumerate(phases):
+        window = [slice(None)] * result.ndim
+        window[dim] = slice(phase, None, len(phases))
+        result[tuple(window)] = part
+    return result
+
+
+def _mirrored(frames: Tensor, dim: int, index: np.ndarray, n_in: int) -> Tensor:
+    """The samples at `index`, which may lie outside: the border is a mirror that repeats the edge."""
+    index = index % (2 * n_in)
     index = np.where(index < n_in, index, 2 * n_in - 1 - index)
-    used = np.abs(weight).max(1) > 0
-    return index[used], weight[used]
-
-
-def _filter(frames: Tensor, dim: int, index: np.ndarray, weight: np.ndarray) -> Tensor:
-    """Sum of the shifted copies: one gather and one multiply-add a tap, in memory proportional to the output."""
-    shape = (-1, 1) if dim == -2 else (-1,)
-    indices = torch.from_numpy(index).to(frames.device)
-    weights = torch.from_numpy(weight).to(frames.device, frames.dtype)
-    total: Tensor | None = None
-    for source, w in zip(indices, weights, strict=True):
-        tap = frames.index_select(dim, source)
-        w = w.reshape(shape)
-        total = tap * w if total is None else torch.addcmul(total, tap, w)
-    assert total is not None
-    return total
+    return frames.index_select(dim, torch.from_numpy(index).to(frames.device))
 
 
 def _cubic(x: np.ndarray) -> np.ndarray:
@@ -150,6 +176,7 @@ def _linear(x: np.ndarray) -> np.ndarray:
 
 
 def _box(x: np.ndarray) -> np.ndarray:
+    x = np.round(x, 9)  # its edges are sharp: keep rounding errors of the grid off them
     return ((x >= -0.5) & (x < 0.5)).astype(np.float64)
 
 
@@ -167,15 +194,3 @@ KERNELS: dict[str, tuple[Callable[[np.ndarray], np.ndarray], float]] = {
     "lanczos3": (_lanczos(3), 6.0),
     "box": (_box, 1.0),
 }
-
-
-def check_scale(name: str, scale: object, whole: bool = False) -> None:
-    """Refuse a downscaling factor that is not a finite number >= 1.
-
-    Raises:
-        ConfigError: names the degradation, the value and what is allowed.
-    """
-    number = isinstance(scale, (int, float)) and not isinstance(scale, bool) and math.isfinite(scale) and scale >= 1
-    if not number or (whole and int(scale) != scale):  # type: ignore[call-overload]
-        kind = "a whole number" if whole else "a finite number"
-        raise ConfigError(f"{name} (DEGRADATIONS): scale must be {kind} >= 1, got {scale!r}")

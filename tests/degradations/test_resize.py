@@ -1,0 +1,96 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from vrestore.degradations import imresize
+from vrestore.errors import RequestError
+
+
+def clip(t=2, h=24, w=32, dtype=torch.float32, seed=0):
+    return torch.rand((t, 3, h, w), generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    h=st.integers(1, 40),
+    w=st.integers(1, 40),
+    factor=st.floats(0.05, 4.0),
+    kernel=st.sampled_from(["cubic", "linear", "lanczos2", "lanczos3", "box"]),
+    antialias=st.booleans(),
+)
+def test_any_size_and_factor(h, w, factor, kernel, antialias):
+    """Sizes follow ceil(side * factor), a constant stays constant, and frames of a batch do not mix."""
+    frames = clip(2, h, w, torch.float64)
+    resized = imresize(frames, scale=factor, kernel=kernel, antialias=antialias)
+    assert resized.shape == (2, 3, int(np.ceil(h * factor)), int(np.ceil(w * factor)))
+    assert torch.isfinite(resized).all()
+    assert torch.allclose(imresize(torch.ones(h, w).double(), scale=factor, kernel=kernel), torch.ones(()).double())
+    assert torch.equal(resized[1], imresize(frames[1], scale=factor, kernel=kernel, antialias=antialias))
+
+
+@settings(max_examples=40, deadline=None)
+@given(h=st.integers(30, 60), w=st.integers(30, 60), height=st.integers(8, 90), width=st.integers(8, 90))
+def test_agrees_with_pillow_inside(h, w, height, width):
+    """Pillow's bicubic is the same kernel and grid; only its borders differ, so the inside must agree."""
+    plane = clip(1, h, w)[0, 0]
+    ours = imresize(plane, size=(height, width)).numpy()
+    theirs = np.asarray(Image.fromarray(plane.numpy()).resize((width, height), Image.Resampling.BICUBIC))
+    margin_y, margin_x = (int(np.ceil(2 * max(1, o / i))) + 1 for o, i in ((height, h), (width, w)))
+    margin_y, margin_x = max(margin_y, 3), max(margin_x, 3)
+    inside = np.s_[margin_y:-margin_y, margin_x:-margin_x]
+    if ours[inside].size:
+        assert np.abs(ours[inside] - theirs[inside]).max() < 2e-5
+
+
+def test_lanczos_agrees_with_pillow_inside():
+    plane = clip(1, 60, 80)[0, 0]
+    for size in ((20, 30), (150, 200)):
+        ours = imresize(plane, size=size, kernel="lanczos3").numpy()
+        theirs = np.asarray(Image.fromarray(plane.numpy()).resize(size[::-1], Image.Resampling.LANCZOS))
+        inside = np.s_[12:-12, 12:-12] if size[0] > 60 else np.s_[4:-4, 4:-4]
+        assert np.abs(ours[inside] - theirs[inside]).max() < 2e-5
+
+
+def test_leading_dimensions_precision_and_gradient():
+    frames = clip(2, 16, 20)
+    batch = imresize(frames.reshape(1, 2, 3, 16, 20), scale=0.5)
+    assert torch.equal(batch[0], imresize(frames, scale=0.5))
+    half = imresize(frames.half(), scale=0.5)
+    assert half.dtype == torch.float16
+    assert (half.float() - imresize(frames, scale=0.5)).abs().max() < 2e-3
+    double = clip(1, 9, 11, torch.float64).requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: imresize(x, scale=0.4), (double,))
+
+
+def test_axes_with_unlike_factors():
+    frames = clip(1, 16, 20, torch.float64)
+    both = imresize(frames, scale=(0.5, 2.0))
+    assert both.shape[-2:] == (8, 40)
+    one_by_one = imresize(imresize(frames, scale=(0.5, 1.0)), scale=(1.0, 2.0))
+    assert torch.allclose(both, one_by_one)
+    assert torch.equal(imresize(frames, scale=1), frames)
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "words"),
+    [
+        ({}, "either scale or size"),
+        ({"scale": 2, "size": (4, 4)}, "either scale or size"),
+        ({"scale": 0}, "finite number > 0"),
+        ({"scale": float("nan")}, "finite number > 0"),
+        ({"size": (0, 4)}, "whole numbers >= 1"),
+        ({"scale": 2, "kernel": "sinc"}, "kernel must be one of"),
+    ],
+)
+def test_bad_requests(kwargs, words):
+    with pytest.raises(RequestError, match=words):
+        imresize(clip(), **kwargs)
+
+
+def test_refuses_what_holds_no_float_images():
+    for bad in (torch.zeros(3, 4, 4, dtype=torch.uint8), torch.zeros(4), torch.zeros(3, 0, 4), [[1.0]]):
+        with pytest.raises(RequestError, match="floating point tensor"):
+            imresize(bad, scale=2)
