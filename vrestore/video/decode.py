@@ -1,0 +1,155 @@
+"""Decoding: one way through the frames of a file, that goes on past damage and keeps account of it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import av.logging
+from av.packet import Packet
+
+from vrestore.video.media import media_errors, open_media, video_stream
+
+_MOST_READ_ERRORS = 32  # in a row without a packet between them; then the rest of the file is given up
+
+
+@dataclass
+class Damage:
+    """What went wrong on the way, in packets (mostly one a frame).
+
+    Attributes:
+        corrupt: marked as damaged by the container.
+        undecodable: refused by the decoder.
+        concealed: decoded with complaints; FFmpeg has painted over what was missing.
+        read_errors: failures to read on.
+    """
+
+    corrupt: int = 0
+    undecodable: int = 0
+    concealed: int = 0
+    read_errors: int = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.corrupt or self.undecodable or self.concealed or self.read_errors)
+
+    def __str__(self) -> str:
+        parts = {
+            "marked as corrupt": self.corrupt,
+            "not decodable": self.undecodable,
+            "decoded with errors painted over": self.concealed,
+        }
+        text = ", ".join(f"{count} packet(s) {what}" for what, count in parts.items() if count)
+        errors = f"{self.read_errors} error(s) in reading" if self.read_errors else ""
+        return ", ".join(part for part in (text, errors) if part) or "none"
+
+
+class Decoding:
+    """The main video stream of a file, being decoded.
+
+    Args:
+        path: a media file.
+        threads: decoder threads. With more than one, FFmpeg decodes several frames at a time: quicker, but in a damaged file
+            frames near the damage can be lost without notice, and which ones depends on the number.
+
+    Raises:
+        MediaError: as `media.open_media` and `media.video_stream`.
+    """
+
+    def __init__(self, path: str | Path, threads: int = 1):
+        self.path = Path(path)
+        self.threads = threads
+        self.damage = Damage()
+        self._container = open_media(path)
+        try:
+            with media_errors(path, "cannot be read"):
+                self.stream = video_stream(self._container, path)
+                self.stream.thread_type = "SLICE" if threads == 1 else "FRAME"
+                self.stream.codec_context.thread_count = threads
+        except BaseException:
+            self._container.close()
+            raise
+
+    def __enter__(self) -> Decoding:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._container.close()
+
+    def frames(self) -> Iterator[av.VideoFrame]:
+        """The frames from the first keyframe at the present position on, in the order they are shown.
+
+        Damage is counted in `damage`, not raised. Frames that an edit list hides are left out.
+
+        Raises:
+            MediaError: FFmpeg fails in a way that is no damage of the data.
+        """
+        started = False
+        with media_errors(self.path, "cannot be decoded"):
+            for packet in self.packets():
+                started = started or packet.is_keyframe or packet.pts is None
+                if not started and self._sought:
+                    continue
+                if packet.is_corrupt:
+                    self.damage.corrupt += 1
+                try:
+                    with _complaints() as complaints:
+                        frames = packet.decode()
+                except EOFError:
+                    return
+                except (av.FFmpegError, MemoryError):
+                    self.damage.undecodable += 1
+                    continue
+                self.damage.concealed += bool(complaints) and not packet.is_corrupt
+                yield from frames
+
+    _sought = False
+
+    def packets(self) -> Iterator[Packet]:
+        """The packets of the stream from the present position on; an empty one at the end empties the decoder."""
+        errors = 0
+        while errors < _MOST_READ_ERRORS:
+            try:
+                for packet in self._container.demux(self.stream):
+                    errors = 0
+                    yield packet
+                return
+            except EOFError:
+                return
+            except av.FFmpegError:
+                errors += 1
+                self.damage.read_errors += 1
+        yield Packet()
+
+    def seek(self, pts: int) -> None:
+        """Go to a keyframe at or before `pts`, in ticks of the stream."""
+        with media_errors(self.path, "cannot be searched"):
+            self._container.seek(pts, stream=self.stream, backward=True)
+        self._sought = True
+
+
+_level_lock = threading.Lock()
+_listeners = 0
+
+
+@contextmanager
+def _complaints() -> Iterator[list]:
+    """What FFmpeg logs as an error while the block runs; it is silent otherwise."""
+    global _listeners
+    with _level_lock:
+        _listeners += 1
+        av.logging.set_level(av.logging.ERROR)
+    try:
+        with av.logging.Capture() as messages:
+            yield messages
+    finally:
+        with _level_lock:
+            _listeners -= 1
+            if _listeners == 0:
+                av.logging.set_level(None)

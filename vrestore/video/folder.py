@@ -1,0 +1,111 @@
+"""A folder of images as a clip."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+
+import av
+from PIL import Image, UnidentifiedImageError
+
+from vrestore.errors import MediaError
+from vrestore.video.media import media_errors
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pnm")
+_EXIF_ORIENTATION = 274
+_TURNED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
+
+
+class FrameFolder:
+    """The images of a folder in natural order (2.png before 10.png); other and hidden files do not count.
+
+    Attributes:
+        path: the folder.
+        files: one image a frame.
+        warnings: sentences, for example on missing numbers.
+
+    Raises:
+        MediaError: the folder is missing or holds no image.
+    """
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        if not self.path.is_dir():
+            raise MediaError(f"'{path}' is not a folder")
+        with media_errors(path, "cannot be listed"):
+            names = [
+                p for p in self.path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".")
+            ]
+            self.files = sorted((p for p in names if p.is_file()), key=natural_key)
+        if not self.files:
+            raise MediaError(
+                f"the folder '{path}' holds no frames: none of its files ends in {', '.join(IMAGE_SUFFIXES)}"
+            )
+        self.warnings = self._missing_numbers()
+
+    def check_sizes(self) -> None:
+        """Refuse frames of different sizes; reads the header of every image.
+
+        Raises:
+            MediaError: names the first frame that differs, or that is no image.
+        """
+        first = _size_shown(self.files[0])
+        for file in self.files[1:]:
+            size = _size_shown(file)
+            if size != first:
+                raise MediaError(
+                    f"the frames of '{self.path}' differ in size: {self.files[0].name} is {first[0]}x{first[1]} (width x height) "
+                    f"but {file.name} is {size[0]}x{size[1]}; make them equal or move the odd ones away"
+                )
+
+    def decode(self, index: int) -> tuple[av.VideoFrame, str]:
+        """One frame as FFmpeg decodes it, and the name of its codec.
+
+        Raises:
+            MediaError: the image is damaged.
+        """
+        file = self.files[index]
+        with media_errors(file, "is a damaged image"), av.open(io.BytesIO(file.read_bytes())) as container:
+            stream = container.streams.video[0]
+            stream.codec_context.options = {"err_detect": "explode"}
+            for frame in container.decode(stream):
+                return frame, stream.codec_context.name
+        raise MediaError(f"'{file}' is a damaged image: it holds no picture")
+
+    def _missing_numbers(self) -> list[str]:
+        numbers = [_last_number(p) for p in self.files]
+        known = [n for n in numbers if n is not None]
+        if len(known) < len(numbers) or len(set(known)) < len(known):
+            return []
+        gaps = []
+        for here, following in zip(known, known[1:], strict=False):
+            if following == here + 2:
+                gaps.append(f"{here + 1}")
+            elif following > here + 2:
+                gaps.append(f"{here + 1} to {following - 1}")
+        if not gaps:
+            return []
+        shown = ", ".join(gaps[:8]) + (", …" if len(gaps) > 8 else "")
+        return [f"frame numbers are missing in '{self.path}': {shown}; the {len(known)} frames there are read in order"]
+
+
+def natural_key(path: Path) -> tuple:
+    """Sorts numbers in names by value: 2.png before 10.png; ties by the plain name."""
+    parts = re.split(r"(\d+)", path.stem.lower())
+    return [(1, int(part), "") if part.isdecimal() else (0, 0, part) for part in parts if part], path.name
+
+
+def _last_number(path: Path) -> int | None:
+    numbers = re.findall(r"\d+", path.stem)
+    return int(numbers[-1]) if numbers else None
+
+
+def _size_shown(file: Path) -> tuple[int, int]:
+    """(width, height) from an image's header, as shown."""
+    try:
+        with Image.open(file) as image:
+            turned = image.getexif().get(_EXIF_ORIENTATION) in _TURNED
+            return image.size[::-1] if turned else image.size
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise MediaError(f"'{file}' is a damaged image or none at all") from error

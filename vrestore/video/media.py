@@ -1,0 +1,81 @@
+"""Opening media files, with errors for people in place of those of FFmpeg."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from vrestore.errors import MediaError
+
+ATTACHED_PICTURE = 0x400  # FFmpeg's AV_DISPOSITION_ATTACHED_PIC: cover art, not a video
+TIMED_THUMBNAILS = 0x800
+
+
+def open_media(path: str | Path) -> InputContainer:
+    """Open a media file for reading.
+
+    Raises:
+        MediaError: it is missing, empty, no file, not readable, or not media.
+    """
+    path = Path(path)
+    check_readable_file(path)
+    with media_errors(path, "is not a video that can be read (its header is missing, cut off or of an unknown format)"):
+        # The scheme keeps a name with a colon from being taken for a network address.
+        return av.open(f"file:{os.path.abspath(path)}", metadata_errors="replace")
+
+
+def video_stream(container: InputContainer, path: str | Path) -> VideoStream:
+    """The main video stream; cover art and thumbnails do not count.
+
+    Raises:
+        MediaError: there is none.
+    """
+    streams = [s for s in container.streams.video if not int(s.disposition) & (ATTACHED_PICTURE | TIMED_THUMBNAILS)]
+    best = container.streams.best("video")
+    if best in streams:
+        return best  # type: ignore[return-value]
+    if streams:
+        return streams[0]
+    held = "only sound" if container.streams.audio else "nothing that can be shown"
+    if container.streams.video:
+        held = "only sound and a cover picture" if container.streams.audio else "only a cover picture"
+    raise MediaError(f"'{path}' has no video stream: it holds {held}")
+
+
+def check_readable_file(path: Path) -> None:
+    """Refuse what is missing, a folder, empty or unreadable.
+
+    Raises:
+        MediaError: says which.
+    """
+    if not path.exists():
+        raise MediaError(f"'{path}' does not exist")
+    if not path.is_file():
+        raise MediaError(f"'{path}' is not a file")
+    if not os.access(path, os.R_OK):
+        raise MediaError(f"'{path}' may not be read: permission denied")
+    if path.stat().st_size == 0:
+        raise MediaError(f"'{path}' is empty (0 bytes)")
+
+
+@contextmanager
+def media_errors(path: str | Path, problem: str) -> Iterator[None]:
+    """Turn whatever FFmpeg raises into a MediaError that reads "'path' problem: reason"."""
+    try:
+        yield
+    except MediaError:
+        raise
+    except (av.FFmpegError, OSError, ValueError, RuntimeError, OverflowError) as error:
+        raise MediaError(f"'{path}' {problem}: {reason(error)}") from error
+
+
+def reason(error: BaseException) -> str:
+    """What FFmpeg says, without its numbers."""
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return " ".join(str(text).split())

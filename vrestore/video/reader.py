@@ -1,0 +1,314 @@
+"""Reading: files and folders of frames as RGB tensors, in blocks or by number."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from pathlib import Path
+
+import av
+import torch
+from torch import Tensor
+
+from vrestore.errors import MediaError
+from vrestore.video import colour
+from vrestore.video.decode import Decoding
+from vrestore.video.folder import FrameFolder
+from vrestore.video.index import FrameIndex, build_index, steady
+from vrestore.video.media import media_errors
+from vrestore.video.orientation import orientation_of
+from vrestore.video.pixels import samples_of
+from vrestore.video.probe import BROADCAST_FORMATS, VideoInfo, probe
+
+DTYPES = {"float32": torch.float32, "uint8": torch.uint8}
+
+
+@dataclass(frozen=True)
+class FrameBlock:
+    """A run of frames.
+
+    Attributes:
+        frames: (T, 3, H, W) RGB, float32 in [0, 1], or uint8 (rounded) where that was asked.
+        times: seconds from the start of the file, one a frame, strictly increasing.
+        start: number of the first frame, from 0.
+    """
+
+    frames: Tensor
+    times: list[Fraction]
+    start: int
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+
+class VideoReader:
+    """Frames of a video file or of a folder of images, upright, as RGB by the stream's own matrix and range.
+
+    Args:
+        path: a file in any format FFmpeg reads, or a folder of images.
+        dtype: ``float32`` in [0, 1], or ``uint8`` (rounded).
+        fps: frames a second of a folder, which has no clock of its own; 25 where not given. Files keep theirs.
+        threads: decoder threads, see `Decoding`.
+
+    Attributes:
+        info: what `probe` finds.
+
+    Raises:
+        MediaError: as `probe`; reading raises it where a frame cannot be had.
+    """
+
+    def __init__(
+        self, path: str | Path, *, dtype: str = "float32", fps: Fraction | int | None = None, threads: int = 1
+    ):
+        if dtype not in DTYPES:
+            raise MediaError(f"frames are read as {' or '.join(DTYPES)}, not {dtype!r}")
+        self.path = Path(path)
+        self.info: VideoInfo = _look_up(self.path)[0]
+        self._dtype = dtype
+        self._threads = threads
+        self._step = 1 / Fraction(fps) if fps and self.info.kind == "folder" else self.info.frame_step
+        self._folder = FrameFolder(self.path) if self.info.kind == "folder" else None
+        self._warnings = list(self.info.warnings)
+        self._decoding: Decoding | None = None
+        self._running: Iterator[av.VideoFrame] = iter(())
+        self._next = -1  # number of the frame that self._running gives next
+
+    def __enter__(self) -> VideoReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._decoding is not None:
+            self._decoding.close()
+        self._decoding, self._next = None, -1
+
+    @property
+    def warnings(self) -> list[str]:
+        """Sentences on what is wrong with the file, as far as it has been read."""
+        return list(self._warnings)
+
+    @property
+    def index(self) -> FrameIndex:
+        """Where each frame lies; made on first use by reading through the file."""
+        return _look_up(self.path)[1].get()
+
+    @property
+    def frame_count(self) -> int:
+        """The exact number of frames."""
+        return len(self._folder.files) if self._folder else len(self.index)
+
+    def blocks(self, frames_per_block: int) -> Iterator[FrameBlock]:
+        """All frames from first to last, `frames_per_block` at a time (the last block may be shorter).
+
+        Memory is bounded by the block. Damage in the middle is passed over and told in `warnings` at the end.
+
+        Raises:
+            MediaError: no frame can be decoded, or the frames change their size.
+        """
+        if frames_per_block < 1:
+            raise MediaError(f"a block needs at least one frame, got {frames_per_block}")
+        if self._folder:
+            count = self.frame_count
+            for start in range(0, count, frames_per_block):
+                yield self.read(start, min(frames_per_block, count - start))
+            return
+        with Decoding(self.path, self._threads) as decoding:
+            numbered = enumerate(zip(*_with_times(decoding, self.info), strict=True))
+            start, block = 0, self._empty(frames_per_block)
+            times: list[Fraction] = []
+            for number, (frame, time) in numbered:
+                block[len(times)] = self._convert(frame, number)
+                times.append(time)
+                if len(times) == frames_per_block:
+                    yield FrameBlock(block, times, start)
+                    start, times, block = number + 1, [], self._empty(frames_per_block)
+            if times:
+                yield FrameBlock(block[: len(times)], times, start)
+        self._account(decoding)
+
+    def read(self, start: int, count: int) -> FrameBlock:
+        """`count` frames from frame number `start` on; the same frames as in `blocks`.
+
+        Seeks to the keyframe before and decodes forward; goes on without a seek where the last call ended.
+
+        Raises:
+            MediaError: the video has no such frames.
+        """
+        total = self.frame_count
+        if start < 0 or count < 1 or start + count > total:
+            raise MediaError(
+                f"'{self.path}' has {total} frame(s), 0 to {total - 1}: frames {start} to {start + count - 1} are not there"
+            )
+        block = self._empty(count)
+        if self._folder:
+            for i in range(count):
+                block[i] = self._convert(self._folder.decode(start + i)[0], start + i)
+            return FrameBlock(block, [(start + i) * self._step for i in range(count)], start)
+        if not self._fill(block, start):
+            # The container's index does not hold what it says: count the frames themselves.
+            _look_up(self.path)[1].recount()
+            self.close()
+            if start + count > self.frame_count or not self._fill(block, start):
+                raise MediaError(
+                    f"frames {start} to {start + count - 1} of '{self.path}' cannot be decoded: the file is damaged"
+                )
+        return FrameBlock(block, list(self.index.times[start : start + count]), start)
+
+    def _empty(self, count: int) -> Tensor:
+        return torch.empty(count, 3, self.info.height, self.info.width, dtype=DTYPES[self._dtype])
+
+    def _fill(self, block: Tensor, start: int) -> bool:
+        """Decode frames `start`, … into `block`; False where they do not come as the index says."""
+        index = self.index
+        if index.pts is None:
+            return self._fill_by_counting(block, start)
+        wanted = index.pts[start : start + len(block)]
+        nearest = bisect_right(index.keys, wanted[0])
+        if self._decoding is not None and 0 <= self._next <= start:
+            last_key = index.keys[nearest - 1] if nearest else None
+            if last_key is None or last_key <= index.pts[self._next]:  # nothing is gained by a seek
+                if self._take(block, wanted, start):
+                    return True
+        for key in [*reversed(index.keys[max(nearest - 3, 0) : nearest]), None]:
+            self._open(key)
+            if self._take(block, wanted, start):
+                return True
+        return False
+
+    def _take(self, block: Tensor, wanted: tuple[int, ...], start: int) -> bool:
+        """Decode on until all frames with the wanted timestamps are in `block`."""
+        taken = 0
+        for frame in self._running:
+            if frame.pts is None or frame.pts > wanted[taken]:
+                break
+            if frame.pts == wanted[taken]:
+                block[taken] = self._convert(frame, start + taken)
+                taken += 1
+                if taken == len(wanted):
+                    self._next = start + taken if start + taken < len(self.index) else -1
+                    return True
+        self._next = -1
+        return False
+
+    def _fill_by_counting(self, block: Tensor, start: int) -> bool:
+        if self._decoding is None or not 0 <= self._next <= start:
+            self._open(None)
+            self._next = 0
+        for frame in self._running:
+            number, self._next = self._next, self._next + 1
+            if number >= start:
+                block[number - start] = self._convert(frame, number)
+                if number - start + 1 == len(block):
+                    return True
+        self._next = -1
+        return False
+
+    def _open(self, key: int | None) -> None:
+        """Begin to decode anew at a keyframe, or at the start of the file."""
+        if key is None or self._decoding is None:
+            self.close()
+            self._decoding = Decoding(self.path, self._threads)
+        if key is not None:
+            self._decoding.seek(key)
+        self._running = self._decoding.frames()
+
+    def _convert(self, frame: av.VideoFrame, number: int) -> Tensor:
+        """(3, H, W) of one decoded frame."""
+        info = self.info
+        with media_errors(self.path, f"holds a frame that cannot be converted (number {number})"):
+            layout, planes = samples_of(frame)
+            tags = info.colour
+            if self._folder or layout.name != info.pix_fmt:  # images of a folder, and formats that change on the way
+                tags = colour.read_tags(frame.colorspace, frame.color_range, frame.color_primaries, frame.color_trc)
+                tags = colour.resolve(tags, layout.kind, layout.name, info.codec, frame.width, frame.height)
+            orientation = orientation_of(frame) if self._folder else info.orientation
+            rgb = orientation.apply(colour.to_rgb(planes, layout, tags, info.siting))
+        if tuple(rgb.shape[1:]) != (info.height, info.width):
+            raise MediaError(
+                f"frame {number} of '{self.path}' is {rgb.shape[2]}x{rgb.shape[1]} (width x height) where the first one is "
+                f"{info.width}x{info.height}; a clip must keep one size"
+            )
+        return rgb if self._dtype == "float32" else rgb.mul_(255).round_().to(torch.uint8)
+
+    def _account(self, decoding: Decoding) -> None:
+        """Turn the damage of one full pass into warnings."""
+        if decoding.damage:
+            told = f"'{self.path}' is damaged ({decoding.damage}); what could be decoded was kept"
+            if told not in self._warnings:
+                self._warnings.append(told)
+
+
+def read_clip(
+    path: str | Path, start: int = 0, count: int | None = None, *, dtype: str = "float32", threads: int = 1
+) -> Tensor:
+    """Frames `start` to `start + count - 1` of a file or folder, or all from `start` on.
+
+    Returns:
+        (T, 3, H, W) RGB: float32 in [0, 1], or uint8 (rounded).
+
+    Raises:
+        MediaError: as `VideoReader`, or the video has no such frames.
+    """
+    with VideoReader(path, dtype=dtype, threads=threads) as reader:
+        if count is None and start == 0 and reader.info.kind == "file":
+            return _joined([block.frames for block in reader.blocks(16)])
+        return reader.read(start, reader.frame_count - start if count is None else count).frames
+
+
+def _joined(blocks: list[Tensor]) -> Tensor:
+    if not blocks:
+        raise MediaError("no frame can be decoded: the file is cut off or damaged")
+    out = blocks[0].new_empty(sum(map(len, blocks)), *blocks[0].shape[1:])
+    position = 0
+    for i, block in enumerate(blocks):
+        out[position : position + len(block)] = block
+        position += len(block)
+        blocks[i] = None  # type: ignore[call-overload]  # so that the whole clip is not held twice
+    return out
+
+
+def _with_times(decoding: Decoding, info: VideoInfo) -> tuple[Iterator[av.VideoFrame], Iterator[Fraction]]:
+    """The frames of a pass and, in step with them, their times."""
+    from itertools import tee
+
+    ours, theirs = tee(decoding.frames())
+    raw = (None if frame.pts is None else frame.pts * Fraction(frame.time_base) for frame in theirs)
+    return ours, steady(raw, info.origin, info.frame_step)
+
+
+class _LazyIndex:
+    """The index of one file, made when it is asked for and shared by all readers of the file."""
+
+    def __init__(self, path: Path, info: VideoInfo):
+        self._path, self._info = path, info
+        self._index: FrameIndex | None = None
+
+    def get(self) -> FrameIndex:
+        if self._index is None:
+            self._index = build_index(self._path, self._info.origin, self._info.frame_step)
+        return self._index
+
+    def recount(self) -> None:
+        if not self.get().decoded:
+            self._index = build_index(self._path, self._info.origin, self._info.frame_step, by_decoding=True)
+
+
+def _look_up(path: Path) -> tuple[VideoInfo, _LazyIndex]:
+    """Info and index of a file or folder, kept for as long as it does not change."""
+    try:
+        status = path.stat()
+    except OSError:
+        probe(path)  # says what is wrong
+        raise
+    return _look_up_unchanged(path, status.st_ino, status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=512)
+def _look_up_unchanged(path: Path, *_: int) -> tuple[VideoInfo, _LazyIndex]:
+    info = probe(path)
+    return info, _LazyIndex(path, info)
