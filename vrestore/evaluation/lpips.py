@@ -114,8 +114,8 @@ class LPIPS(Metric):
         if self.backbone_weights is not None:
             return f"LPIPS has no backbone weights: backbone_weights='{self.backbone_weights}' is not a file"
         return (
-            f"LPIPS needs the ImageNet weights of its backbone, {file}, which are not in {torch.hub.get_dir()}/checkpoints; on a "
-            f'machine with a network connection run: python -c "import torchvision; '
+            f"LPIPS needs the ImageNet weights of its backbone, {file}, which are not in "
+            f'{torch.hub.get_dir()}/checkpoints; on a machine with a network connection run: python -c "import torchvision; '
             f"torchvision.models.{builder}(weights='IMAGENET1K_V1')\", and copy the file there or name it in "
             f"LPIPS(backbone_weights=…)"
         )
@@ -129,7 +129,7 @@ def _load_backbone(net: nn.Module, file: Path) -> None:
     """
     given = _read_state_dict(file)
     wanted = net.state_dict()
-    # The package cuts torchvision's `features` into slices and keeps the index: `slice3.6.weight` is `features.6.weight`.
+    # The package cuts torchvision's `features` into slices and keeps the index: `slice3.6.bias` is `features.6.bias`.
     source = {name: f"features.{name.split('.', 1)[1]}" for name in wanted}
     for name, official in source.items():
         if official not in given or given[official].shape != wanted[name].shape:

@@ -29,8 +29,8 @@ class NIQE(Metric):
     """Natural image quality evaluator (Mittal, Soundararajan, Bovik 2013); lower is better.
 
     On the rounded luma, 96x96 blocks without overlap at two scales, 18 features each, with the model of undistorted
-    images of the authors' release (see `data/NIQE_NOTICE.txt`). NIQE values of MATLAB, of Python and of JPEGs differ from one
-    another by a few per cent: compare within one table only.
+    images of the authors' release (see `data/NIQE_NOTICE.txt`). NIQE values of MATLAB, of Python and of JPEGs differ
+    from one another by a few per cent: compare within one table only.
 
     Args:
         convert_to: `Y` of BT.601, the only colour the published model serves.

@@ -31,7 +31,7 @@ class ClipMean:
 
 
 def clip_mean(values: Sequence[float]) -> ClipMean:
-    """Mean over frames. One identical frame would make the mean infinite and hide all others, so those are counted apart."""
+    """Mean over frames; one identical frame would make it infinite and hide all others, so those are counted apart."""
     finite = [v for v in values if math.isfinite(v)]
     infinite = [v for v in values if math.isinf(v)]
     mean = math.fsum(finite) / len(finite) if finite else (infinite[0] if infinite else math.nan)
