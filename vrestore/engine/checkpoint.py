@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor
 
 from vrestore.engine.files import write_text, write_whole
@@ -53,6 +55,32 @@ def load_checkpoint(path: str | Path, map_location: str | torch.device = "cpu") 
     if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("state_dict"), dict):
         raise WeightsError(f"{path} is no training checkpoint: it has no 'state_dict'")
     return from_plain(checkpoint)
+
+
+def load_weights(path: str | Path, model: torch.nn.Module) -> dict[str, Tensor]:
+    """The state dict of a checkpoint (the averaged weights, where it has them) or of a safetensors file.
+
+    A file that holds a network alone is read as the `backbone` of `model`.
+
+    Raises:
+        WeightsError: missing or damaged.
+    """
+    path = Path(path)
+    if path.suffix == ".safetensors":
+        if not path.is_file():
+            raise WeightsError(f"there are no weights {path}")
+        try:
+            state = load_file(path)
+        except (SafetensorError, OSError) as error:
+            raise WeightsError(f"{path} is damaged or no safetensors file ({error})") from error
+    else:
+        state = load_checkpoint(path)["state_dict"]
+    own = model.state_dict()
+    if not any(name in own for name in state) and any(f"backbone.{name}" in own for name in state):
+        state = {name: own[name] for name in own if not name.startswith("backbone.")} | {
+            f"backbone.{name}": tensor for name, tensor in state.items()
+        }
+    return state
 
 
 def find_last_checkpoint(work_dir: str | Path) -> Path | None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from mmengine.device import get_device
 
+from vrestore.config import check_keys
+from vrestore.engine.hooks import DEFAULT_HOOKS
 from vrestore.engine.optim import check_precision
-from vrestore.errors import ConfigError
+from vrestore.errors import ConfigError, RegistryError
 from vrestore.registry import (
     DATA_SAMPLERS,
     DATASETS,
@@ -53,8 +55,7 @@ KNOWN_KEYS = {
     "launcher": "none, pytorch",
     "default_scope": "vrestore",
     "experiment_name": "name in the log",
-    "custom_imports": "modules that register a plug-in",
-    "plugins": "files that register a plug-in",
+    "custom_imports": "files and modules that register a plug-in",
     "data_preprocessor": "of the model",
     "test_dataloader": "read by tools/test.py",
     "test_evaluator": "read by tools/test.py",
@@ -95,11 +96,7 @@ def whole(section: Mapping[str, Any], name: str, where: str, default: int | None
 
 
 def _check_keys(cfg: Mapping[str, Any]) -> None:
-    for key in cfg:
-        if key not in KNOWN_KEYS and not key.startswith("_"):
-            close = difflib.get_close_matches(key, KNOWN_KEYS, n=1)
-            hint = f"did you mean '{close[0]}'?" if close else f"known are: {', '.join(KNOWN_KEYS)}"
-            raise ConfigError(f"unknown key '{key}' in the config; {hint} (a config's own helpers begin with '_')")
+    check_keys((key for key in cfg if not key.startswith("_")), KNOWN_KEYS, "the training config")
     for key in REQUIRED_KEYS:
         if not isinstance(cfg.get(key), Mapping):
             found = "it is missing" if cfg.get(key) is None else f"got {type(cfg[key]).__name__}"
@@ -116,38 +113,46 @@ def _check_parts(cfg: Mapping[str, Any]) -> None:
             raise ConfigError(f"{name} needs dataset=dict(type='…', …)")
         check_type(DATASETS, loader["dataset"], f"{name}.dataset")
         if loader.get("sampler") is not None:
-            check_type(DATA_SAMPLERS, loader["sampler"], f"{name}.sampler")
+            check_type(DATA_SAMPLERS, loader["sampler"], f"{name}.sampler", dataset=None, seed=None)
         whole(loader, "batch_size", name, default=1 if name == "val_dataloader" else None)
         whole(loader, "num_workers", name, default=0, least=0)
     optimizer = cfg["optim_wrapper"].get("optimizer")
     if optimizer is None and "constructor" not in cfg["optim_wrapper"]:
         raise ConfigError("optim_wrapper needs optimizer=dict(type='Adam', lr=…)")
     if optimizer is not None:
-        check_type(OPTIMIZERS, optimizer, "optim_wrapper.optimizer")
-    check_type(OPTIM_WRAPPERS, {"type": "AutocastOptimWrapper", **cfg["optim_wrapper"]}, "optim_wrapper")
+        check_type(OPTIMIZERS, optimizer, "optim_wrapper.optimizer", params=None)
+    wrapper = {key: value for key, value in cfg["optim_wrapper"].items() if key not in ("constructor", "paramwise_cfg")}
+    check_type(OPTIM_WRAPPERS, wrapper, "optim_wrapper", type="AutocastOptimWrapper")
     schedulers = cfg.get("param_scheduler") or []
     for i, scheduler in enumerate(schedulers if isinstance(schedulers, list | tuple) else [schedulers]):
-        check_type(PARAM_SCHEDULERS, scheduler, f"param_scheduler[{i}]")
+        check_type(PARAM_SCHEDULERS, scheduler, f"param_scheduler[{i}]", optimizer=None)
     for name, hook in (cfg.get("default_hooks") or {}).items():
         if hook is not None:
-            check_type(HOOKS, hook, f"default_hooks.{name}")
+            check_hook(hook, f"default_hooks.{name}", DEFAULT_HOOKS.get(name, {}))
     for i, hook in enumerate(cfg.get("custom_hooks") or []):
-        check_type(HOOKS, hook, f"custom_hooks[{i}]")
-    if "type" in cfg["train_cfg"]:
-        check_type(LOOPS, cfg["train_cfg"], "train_cfg")
+        check_hook(hook, f"custom_hooks[{i}]")
+    check_type(LOOPS, cfg["train_cfg"], "train_cfg", type="StreamTrainLoop", runner=None, dataloader=None)
 
 
-def check_type(registry: Registry, cfg: Any, where: str) -> None:
-    """Refuse a part whose type its registry does not hold.
+def check_hook(cfg: Any, where: str, default: Mapping[str, Any] = MappingProxyType({})) -> None:
+    """`check_type` for a hook, whose config may hold its priority."""
+    plain = {key: value for key, value in cfg.items() if key != "priority"} if isinstance(cfg, Mapping) else cfg
+    check_type(HOOKS, plain, where, **default)
+
+
+def check_type(registry: Registry, cfg: Any, where: str, **given: Any) -> None:
+    """Refuse a part that its registry cannot build; `given` are arguments that the part gets besides its config.
 
     Raises:
-        ConfigError: the part is no dict with a type.
+        ConfigError: it is no dict with a type, or has an unknown argument or lacks one.
         RegistryError: the type is unknown.
     """
-    if not isinstance(cfg, Mapping) or "type" not in cfg:
+    if not isinstance(cfg, Mapping):
         raise ConfigError(f"{where} must be a dict(type='Name', …) of {registry.name}, got {cfg!r:.80}")
-    if isinstance(cfg["type"], str) and registry.get(cfg["type"]) is None:
-        registry.build(dict(cfg))  # raises with the closest names
+    try:
+        registry.check(cfg, given)
+    except (ConfigError, RegistryError) as error:
+        raise type(error)(f"{where}: {error}") from None
 
 
 def _check_validation(cfg: Mapping[str, Any]) -> None:
@@ -170,7 +175,8 @@ def _check_steps(cfg: Mapping[str, Any], max_iters: int) -> None:
     interval = whole(checkpoint, "interval", "default_hooks.checkpoint", default=1000)
     for name, value in (("default_hooks.checkpoint.interval", interval), ("train_cfg.max_iters", max_iters)):
         if value % count:
+            below, above = value // count * count, (value // count + 1) * count
             raise ConfigError(
-                f"{name}={value} must be a multiple of optim_wrapper.accumulative_counts={count}, or a half accumulated "
-                f"gradient would be lost; {value // count * count or count} or {(value // count + 1) * count} would do"
+                f"{name}={value} must be a multiple of optim_wrapper.accumulative_counts={count}, or a gradient that is "
+                f"accumulated in part would be lost; {f'{below} or {above}' if below else above} would do"
             )

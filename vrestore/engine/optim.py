@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -59,9 +60,10 @@ class AutocastOptimWrapper(OptimWrapper):
         clip_grad: dict | None = None,
     ):
         super().__init__(optimizer, accumulative_counts, dict(clip_grad) if clip_grad else None)
-        check_precision(precision, device_type := _device_of(optimizer).type)
-        self.precision, self.device_type = precision, device_type
-        self.scaler = torch.amp.GradScaler(device_type) if precision == "fp16" else None
+        self.device = _device_of(optimizer)
+        check_precision(precision, self.device.type)
+        self.precision = precision
+        self.scaler = torch.amp.GradScaler(self.device.type) if precision == "fp16" else None
         self.frozen: list[nn.Parameter] = []
         self.stepped = False
         self._losses_finite: list[bool] = []  # one an iteration since the last step
@@ -73,7 +75,7 @@ class AutocastOptimWrapper(OptimWrapper):
         dtype = DTYPES[self.precision]
         with (
             super().optim_context(model),
-            torch.autocast(self.device_type, dtype=dtype or torch.bfloat16, enabled=dtype is not None),
+            torch.autocast(self.device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None),
         ):
             yield
 
@@ -92,24 +94,17 @@ class AutocastOptimWrapper(OptimWrapper):
             parameter.grad = None
         if self.scaler is not None:
             self.scaler.unscale_(self.optimizer)
-        finite, losses_finite = self._finite_everywhere(), self._losses_finite
-        self._losses_finite = []
-        if self.scaler is None:
-            if not finite:
-                raise NonFiniteError(losses_finite)
-            super().step(**kwargs)
-            self.stepped = True
-            return
-        # fp16 overflows now and then by design: such a step is left out and the loss scale halved.
-        self._skipped_steps = 0 if finite else self._skipped_steps + 1
-        if self._skipped_steps > MOST_SKIPPED_STEPS:
+        losses_finite, self._losses_finite = self._losses_finite, []
+        self.stepped = _everywhere(all(losses_finite) and math.isfinite(self._clip_and_measure()), self.device)
+        # fp16 overflows now and then by design: such a step is left out and the loss scale lowered.
+        self._skipped_steps = 0 if self.stepped else self._skipped_steps + 1
+        if self._skipped_steps > (0 if self.scaler is None else MOST_SKIPPED_STEPS):
             raise NonFiniteError(losses_finite)
-        if finite:
-            if self.clip_grad_kwargs:
-                self._clip_grad()
-            self.stepped = True
-        self.scaler.step(self.optimizer, **kwargs)
-        self.scaler.update()
+        if self.scaler is None:
+            self.optimizer.step(**kwargs)
+        else:
+            self.scaler.step(self.optimizer, **kwargs)
+            self.scaler.update()
 
     def state_dict(self) -> dict:
         state = super().state_dict()
@@ -126,15 +121,17 @@ class AutocastOptimWrapper(OptimWrapper):
             self.scaler.load_state_dict(scaler)
         super().load_state_dict(state_dict)
 
-    def _finite_everywhere(self) -> bool:
-        """Whether all losses since the last step and all gradients are finite, in every process."""
-        gradients = [p.grad for group in self.optimizer.param_groups for p in group["params"] if p.grad is not None]
-        finite = torch.tensor(float(all(self._losses_finite)), device=gradients[0].device if gradients else "cpu")
-        if gradients:
-            finite = finite * torch.isfinite(nn.utils.get_total_norm(gradients)).to(finite)
-        if get_world_size() > 1:
-            torch.distributed.all_reduce(finite, torch.distributed.ReduceOp.MIN)
-        return bool(finite)
+    def _clip_and_measure(self) -> float:
+        """Clip the gradients as configured; their norm before that, 0 without any."""
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"] if p.grad is not None]
+        if not parameters:
+            return 0.0
+        by_norm = self.clip_grad_kwargs if self.clip_grad_kwargs and self.grad_name == "grad_norm" else {}
+        norm = float(nn.utils.clip_grad_norm_(parameters, **{"max_norm": math.inf, **by_norm}))
+        if self.clip_grad_kwargs and not by_norm:
+            self.clip_func(parameters, **self.clip_grad_kwargs)
+        self.message_hub.update_scalar("train/grad_norm", norm)
+        return norm
 
 
 def check_precision(precision: str, device_type: str) -> None:
@@ -147,6 +144,15 @@ def check_precision(precision: str, device_type: str) -> None:
         raise ConfigError(f"precision must be one of {', '.join(DTYPES)}, got {precision!r}")
     if precision == "fp16" and device_type != "cuda":
         raise ConfigError(f"fp16 training needs a CUDA device, and this runs on {device_type}; use bf16 or fp32")
+
+
+def _everywhere(flag: bool, device: torch.device) -> bool:
+    """Whether `flag` holds in every process."""
+    if get_world_size() == 1:
+        return flag
+    shared = torch.tensor(float(flag), device=device)
+    torch.distributed.all_reduce(shared, torch.distributed.ReduceOp.MIN)
+    return bool(shared)
 
 
 def _device_of(optimizer: torch.optim.Optimizer) -> torch.device:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import json
-import os
 import signal
 import time
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,24 +15,23 @@ import torch
 import torch.nn as nn
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.dist import master_only
+from mmengine.dist import barrier, master_only
 from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
-from mmengine.model import MMDistributedDataParallel, is_model_wrapper, revert_sync_batchnorm
+from mmengine.model import convert_sync_batchnorm, is_model_wrapper, revert_sync_batchnorm
 from mmengine.optim import OptimWrapperDict
-from mmengine.registry import FUNCTIONS
 from mmengine.runner import Runner as MMEngineRunner
 from torch.utils.data import DataLoader
 
 from vrestore.engine import checkpoint as checkpoints
-from vrestore.engine.hooks.checkpoint import SafeCheckpointHook
+from vrestore.engine.hooks import DEFAULT_HOOKS, SafeCheckpointHook
+from vrestore.engine.loaders import build_dataloader
 from vrestore.engine.loops import StreamTrainLoop
 from vrestore.engine.optim import AutocastOptimWrapper
+from vrestore.engine.processes import join_processes, share_model
 from vrestore.engine.stop import StopRequest, TrainingStopped
-from vrestore.errors import ConfigError, RegistryError, WeightsError
+from vrestore.errors import ConfigError, WeightsError
 from vrestore.registry import (
-    DATA_SAMPLERS,
-    DATASETS,
     HOOKS,
     LOOPS,
     METRICS,
@@ -53,13 +51,6 @@ PARTS_OF_CONFIG = (
     *("log_processor", "log_level", "visualizer", "default_scope", "randomness", "experiment_name"),
 )
 
-DEFAULT_HOOKS = {
-    "runtime_info": {"type": "RuntimeInfoHook"},
-    "param_scheduler": {"type": "ParamSchedulerHook"},
-    "logger": {"type": "LogHook"},
-    "checkpoint": {"type": "SafeCheckpointHook"},
-}
-
 
 @RUNNERS.register_module()
 class Runner(MMEngineRunner):
@@ -78,6 +69,7 @@ class Runner(MMEngineRunner):
     def __init__(self, model: nn.Module | dict, *, resume_from: dict | None = None, **kwargs: Any):
         self.stop_request = StopRequest()
         self._checkpoint = resume_from
+        self._has_loaded = False
         super().__init__(model=model, **kwargs)
 
     @classmethod
@@ -90,8 +82,8 @@ class Runner(MMEngineRunner):
     # ---------------------------------------------------------------- building
 
     def setup_env(self, env_cfg: dict) -> None:
-        if self.distributed and not torch.distributed.is_initialized():
-            init_processes(env_cfg.get("dist_cfg", {}).get("backend"))
+        if self.distributed:
+            join_processes(**env_cfg.get("dist_cfg", {}))
         super().setup_env(env_cfg)
         # MMEngine keys loggers and message hubs by this; two runs of one process in one second must not share them.
         run = next(_runs_of_this_process)
@@ -101,34 +93,33 @@ class Runner(MMEngineRunner):
         return model if isinstance(model, nn.Module) else MODELS.build(model)
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
+        model = model.to(get_device())
         if self.cfg.get("channels_last", False):
-            model = model.to(memory_format=torch.channels_last)
-        if not self.distributed or model_wrapper_cfg is not None:
+            for parameter in model.parameters():
+                if parameter.dim() == 4:  # convolution weights; the activations follow their layout
+                    parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+        if not self.distributed:
+            return revert_sync_batchnorm(model)
+        if model_wrapper_cfg is not None:
             return super().wrap_model(model_wrapper_cfg, model)
-        device = torch.device(get_device())
-        return MMDistributedDataParallel(
-            module=model.to(device) if device.type != "cpu" else revert_sync_batchnorm(model),
-            device_ids=None if device.type == "cpu" else [int(os.environ["LOCAL_RANK"])],
-            broadcast_buffers=False,
-            find_unused_parameters=self.cfg.get("find_unused_parameters", False),
-        )
+        if self.cfg.get("sync_bn"):
+            model = convert_sync_batchnorm(model, self.cfg.sync_bn)
+        return share_model(model, self.cfg.get("find_unused_parameters", False))
 
     def build_train_loop(self, loop):
         if isinstance(loop, dict):
-            cfg = {"type": "StreamTrainLoop", **loop}
-            if LOOPS.get(cfg["type"]) is not None and cfg.pop("by_epoch", False):
-                raise ConfigError("train_cfg: by_epoch=True is not served; give max_iters")
-            loop = LOOPS.build({**cfg, "runner": self, "dataloader": self._train_dataloader})
+            loop = LOOPS.build(
+                {"type": "StreamTrainLoop", **loop},
+                default_args={"runner": self, "dataloader": self._train_dataloader},
+            )
         if not isinstance(loop, StreamTrainLoop):
             raise ConfigError(f"train_cfg must build a StreamTrainLoop, got {type(loop).__name__}")
         return loop
 
     def build_val_loop(self, loop):
         if isinstance(loop, dict):
-            cfg = {"type": "ClipValLoop", **loop}
-            loop = LOOPS.build(
-                {**cfg, "runner": self, "dataloader": self._val_dataloader, "evaluator": self._val_evaluator}
-            )
+            parts = {"runner": self, "dataloader": self._val_dataloader, "evaluator": self._val_evaluator}
+            loop = LOOPS.build({"type": "ClipValLoop", **loop}, default_args=parts)
         return loop
 
     def build_evaluator(self, evaluator: dict | list | Evaluator) -> Evaluator:
@@ -143,25 +134,7 @@ class Runner(MMEngineRunner):
 
     @staticmethod
     def build_dataloader(dataloader: DataLoader | dict, seed: int | None = None, diff_rank_seed: bool = False):
-        """A data loader; its sampler defaults to StreamSampler and its collate function to clip_collate."""
-        if isinstance(dataloader, DataLoader):
-            return dataloader
-        cfg = dict(dataloader)
-        dataset = cfg.pop("dataset")
-        dataset = DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
-        sampler = cfg.pop("sampler", None) or {"type": "StreamSampler"}
-        if isinstance(sampler, dict):
-            sampler = DATA_SAMPLERS.build({**sampler, "dataset": dataset, "seed": seed})
-        collate = dict(cfg.pop("collate_fn", None) or {"type": "clip_collate"})
-        collate_name = collate.pop("type")
-        function = FUNCTIONS.get(collate_name) if isinstance(collate_name, str) else collate_name
-        if function is None:
-            raise RegistryError(f"collate_fn '{collate_name}' is not registered; clip_collate is")
-        if cfg.get("num_workers", 0) > 0:
-            cfg.setdefault("persistent_workers", False)
-        return DataLoader(
-            dataset, sampler=sampler, collate_fn=partial(function, **collate), worker_init_fn=_init_worker, **cfg
-        )
+        return build_dataloader(dataloader, seed)
 
     def build_optim_wrapper(self, optim_wrapper):
         built = super().build_optim_wrapper(optim_wrapper)
@@ -182,16 +155,26 @@ class Runner(MMEngineRunner):
                 cfg = {"by_epoch": False, "end": self.max_iters, **cfg}
                 if cfg["by_epoch"]:
                     raise ConfigError(f"param_scheduler {cfg['type']}: by_epoch=True is not served; count iterations")
-                cfg = PARAM_SCHEDULERS.build({**cfg, "optimizer": optim_wrapper})
+                cfg = PARAM_SCHEDULERS.build(cfg, default_args={"optimizer": optim_wrapper})
             built.append(cfg)
         return built
+
+    def build_logger(self, log_level: int | str = "INFO", log_file: str | None = None, **kwargs: Any):
+        return super().build_logger(log_level, log_file, logger_name="vrestore", **kwargs)
 
     def build_visualizer(self, visualizer=None):
         if visualizer is None:
             visualizer = {"type": "Visualizer"}
-        if isinstance(visualizer, dict):
-            visualizer = VISUALIZERS.build({"name": self._experiment_name, "save_dir": self._log_dir, **visualizer})
-        return visualizer
+        if not isinstance(visualizer, dict):
+            return visualizer
+        cfg = {"name": self._experiment_name, "save_dir": self._log_dir, **visualizer}
+        backends = cfg.get("vis_backends") or []
+        if importlib.util.find_spec("tensorboard") is None:  # the curves are in log.jsonl too, so the run goes on
+            kept = [backend for backend in backends if "Tensorboard" not in str(backend.get("type"))]
+            if len(kept) < len(backends):
+                self.logger.warning("no TensorBoard curves: install them with pip install 'vrestore[report]'")
+            backends = kept
+        return VISUALIZERS.build({**cfg, "vis_backends": backends or None})
 
     def register_hook(self, hook: Hook | dict, priority=None) -> None:
         if isinstance(hook, dict):
@@ -201,9 +184,11 @@ class Runner(MMEngineRunner):
         super().register_hook(hook, priority)
 
     def register_default_hooks(self, hooks: dict | None = None) -> None:
-        for hook in {**DEFAULT_HOOKS, **(hooks or {})}.values():
+        hooks = hooks or {}
+        for name in {**DEFAULT_HOOKS, **hooks}:
+            hook = hooks.get(name, DEFAULT_HOOKS.get(name))
             if hook is not None:
-                self.register_hook(hook)
+                self.register_hook({**DEFAULT_HOOKS.get(name, {}), **hook} if isinstance(hook, dict) else hook)
 
     # ---------------------------------------------------------------- running
 
@@ -225,6 +210,7 @@ class Runner(MMEngineRunner):
             TrainingStopped: always.
         """
         path = self.checkpoint_hook.save(self, self.iter)
+        barrier()  # a process that ends early makes the launcher end the one that still writes
         number = self.stop_request.signal_number or signal.SIGTERM  # another process got the signal
         message = (
             f"stopped by {signal.Signals(number).name} after iteration {self.iter} of {self.max_iters}; "
@@ -353,8 +339,8 @@ class Runner(MMEngineRunner):
 
     def load_checkpoint(self, filename: str | Path, map_location: Any = "cpu", strict: bool = True, **_: Any) -> dict:
         """Start from the weights of a checkpoint or safetensors file, with everything else new."""
-        state = load_weights(filename)
         model = self.model.module if is_model_wrapper(self.model) else self.model
+        state = checkpoints.load_weights(filename, model)
         checkpoints.check_fits(state, model, filename)
         self.call_hook("after_load_checkpoint", checkpoint={"state_dict": state})
         model.load_state_dict(state, strict=strict)
@@ -380,41 +366,6 @@ class Runner(MMEngineRunner):
         self.cfg.dump(str(Path(self.work_dir) / (Path(name).stem + ".py")))
 
 
-def init_processes(backend: str | None = None) -> None:
-    """Join the processes that torchrun started, over NCCL on CUDA and gloo elsewhere.
-
-    Raises:
-        ConfigError: this process was not started by torchrun.
-    """
-    if "RANK" not in os.environ or "LOCAL_RANK" not in os.environ:
-        raise ConfigError(
-            "launcher='pytorch' needs torchrun: torchrun --nproc_per_node=N tools/train.py CONFIG --launcher pytorch"
-        )
-    if torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    torch.distributed.init_process_group(backend or ("nccl" if torch.cuda.is_available() else "gloo"))
-
-
-def load_weights(path: str | Path) -> dict[str, torch.Tensor]:
-    """The state dict in a checkpoint (its averaged weights, where it has them) or a safetensors file.
-
-    Raises:
-        WeightsError: missing or damaged.
-    """
-    path = Path(path)
-    if path.suffix != ".safetensors":
-        return checkpoints.load_checkpoint(path)["state_dict"]
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    if not path.is_file():
-        raise WeightsError(f"there are no weights {path}")
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{path} is damaged or no safetensors file ({error})") from error
-
-
 def plain_config(value: Any) -> Any:
     """A config as plain dicts and lists."""
     if isinstance(value, Config):
@@ -424,11 +375,6 @@ def plain_config(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [plain_config(v) for v in value]
     return value
-
-
-def _init_worker(worker_id: int) -> None:
-    """Ctrl-C reaches the whole process group; a data worker leaves the answer to its parent."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _flat(schedulers: Any) -> list:

@@ -15,7 +15,8 @@ import vrestore.engine  # noqa: F401  (registers hooks, loops and optimiser wrap
 from vrestore.engine.checkpoint import check_fits, find_last_checkpoint, load_checkpoint
 from vrestore.engine.checks import check_training_config
 from vrestore.engine.export import export_weights
-from vrestore.engine.runner import Runner, init_processes
+from vrestore.engine.processes import join_processes
+from vrestore.engine.runner import Runner
 from vrestore.errors import ConfigError, WeightsError
 from vrestore.registry import MODELS
 
@@ -39,7 +40,7 @@ def train(
     Args:
         cfg: a training config (`vrestore.config.load_config`); it is not changed.
         work_dir: where checkpoints, log, samples and weights go; None takes the config's, else ``work_dirs/<config>``.
-        resume: True goes on from the last checkpoint of the work dir, and starts anew when it has none; a path names one.
+        resume: True goes on from the last checkpoint of the work dir, or starts anew when it has none; a path names it.
         amp: ``bf16`` or ``fp16`` autocast instead of the config's precision.
         launcher: ``pytorch`` under torchrun, else ``none``.
 
@@ -55,7 +56,7 @@ def train(
     cfg = prepare_config(cfg, work_dir=work_dir, amp=amp, launcher=launcher)
     check_training_config(cfg)
     if launcher == "pytorch":
-        init_processes(cfg.env_cfg.get("dist_cfg", {}).get("backend"))
+        join_processes(**cfg.env_cfg.get("dist_cfg", {}))
     set_random_seed(cfg.randomness.seed)
     model = MODELS.build(cfg.model)
     checkpoint = _checkpoint_to_resume(resume or cfg.get("resume", False), Path(cfg.work_dir))
@@ -93,9 +94,8 @@ def prepare_config(
     plain["randomness"] = {"seed": 0, **(plain.get("randomness") or {})}
     plain["env_cfg"] = plain.get("env_cfg") or {}
     plain["launcher"] = launcher
-    plain["work_dir"] = str(
-        work_dir or plain.get("work_dir") or Path("work_dirs") / (Path(filename).stem if filename else "run")
-    )
+    default_dir = Path("work_dirs") / (Path(filename).stem if filename else "run")
+    plain["work_dir"] = str(work_dir or plain.get("work_dir") or default_dir)
     if isinstance(plain.get("optim_wrapper"), dict):
         plain["optim_wrapper"].setdefault("type", "AutocastOptimWrapper")
         if amp is not None:

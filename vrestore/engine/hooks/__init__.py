@@ -6,4 +6,12 @@ from vrestore.engine.hooks.freeze import FreezeHook
 from vrestore.engine.hooks.log import LogHook
 from vrestore.engine.hooks.samples import SampleImageHook
 
-__all__ = ["FreezeHook", "LogHook", "SafeCheckpointHook", "SampleImageHook", "StepEMAHook"]
+# Always there unless a config says None; a config's entry of the same name is laid over.
+DEFAULT_HOOKS: dict[str, dict] = {
+    "runtime_info": {"type": "RuntimeInfoHook"},
+    "param_scheduler": {"type": "ParamSchedulerHook"},
+    "logger": {"type": "LogHook"},
+    "checkpoint": {"type": "SafeCheckpointHook"},
+}
+
+__all__ = ["DEFAULT_HOOKS", "FreezeHook", "LogHook", "SafeCheckpointHook", "SampleImageHook", "StepEMAHook"]

@@ -56,6 +56,7 @@ class SafeCheckpointHook(Hook):
             remove_leftovers(runner.work_dir, "*.pth")
         self._kept = list(runner.message_hub.runtime_info.get("kept_checkpoints", []))
         self._best = runner.message_hub.runtime_info.get("best_checkpoint")
+        self._check_best(runner)
 
     def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
         done = batch_idx + 1
@@ -65,7 +66,10 @@ class SafeCheckpointHook(Hook):
     def after_val_epoch(self, runner, metrics: dict[str, float] | None = None) -> None:
         if self.save_best is None or not metrics:
             return
-        name = self._score_name(metrics)
+        name = next(iter(metrics)) if self.save_best == "auto" else self.save_best
+        if name not in metrics:
+            runner.logger.warning(f"save_best: this validation has no {name}, only {', '.join(metrics)}")
+            return
         score = metrics[name]
         if self._best is not None and self._best["name"] == name and not self._is_better(runner, name, score):
             return
@@ -100,14 +104,16 @@ class SafeCheckpointHook(Hook):
         runner.logger.info(f"saved {path}")
         return path
 
-    def _score_name(self, metrics: dict[str, float]) -> str:
-        if self.save_best == "auto":
-            return next(iter(metrics))
-        if self.save_best not in metrics:
-            raise ConfigError(
-                f"save_best='{self.save_best}' is no score of this validation; it has: {', '.join(metrics)}"
-            )
-        return self.save_best
+    def _check_best(self, runner) -> None:
+        """Refuse, before the first iteration, a score that no metric gives."""
+        if self.save_best in (None, "auto") or runner.val_loop is None:
+            return
+        metrics = runner.val_evaluator.metrics
+        names = [str(metric.name) for metric in metrics if hasattr(metric, "name")]
+        if self.save_best not in names and len(names) == len(metrics):
+            raise ConfigError(f"save_best='{self.save_best}' is no score of val_evaluator; it has: {', '.join(names)}")
+        if self.rule is None:
+            runner.higher_is_better(self.save_best)
 
     def _is_better(self, runner, name: str, score: float) -> bool:
         assert self._best is not None

@@ -23,6 +23,11 @@ class StepEMAHook(MMEngineEMAHook):
     def __init__(self, ema_type: str = "ExponentialMovingAverage", strict_load: bool = True, **kwargs):
         super().__init__(ema_type, strict_load=strict_load, **kwargs)
 
+    def before_train(self, runner) -> None:
+        super().before_train(runner)
+        if self.ema_model.steps == 0:  # the copy was made before the weights were initialised or loaded
+            self.ema_model.module.load_state_dict(self.src_model.state_dict())
+
     def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
         if getattr(runner.optim_wrapper, "stepped", True):
             super().after_train_iter(runner, batch_idx, data_batch, outputs)

@@ -13,7 +13,7 @@ from mmengine.hooks import Hook
 
 from vrestore.engine.checkpoint import HISTORY_STEPS
 from vrestore.engine.files import write_text
-from vrestore.errors import ConfigError
+from vrestore.errors import ConfigError, TrainingError
 from vrestore.registry import HOOKS
 
 LOG_NAME = "log.jsonl"
@@ -23,9 +23,9 @@ LOG_NAME = "log.jsonl"
 class LogHook(Hook):
     """Logs the mean losses since the last line, the learning rate, the speed and the time left; and every validation.
 
-    ``<work_dir>/log.jsonl`` holds one JSON object a line: ``{"mode": "train", "iter": 50, "loss": …, "lr": …,
-    "seconds_per_iter": …, "data_seconds_per_iter": …}`` or ``{"mode": "val", "iter": 500, "<metric>": …}``. A resumed
-    run first drops the lines after its checkpoint, so that the file tells one story.
+    ``<work_dir>/log.jsonl`` holds one JSON object a line: ``{"mode": "train", "iter": 50, "loss": …, "grad_norm": …,
+    "lr": …, "seconds_per_iter": …, "data_seconds_per_iter": …}`` or ``{"mode": "val", "iter": 500, "<metric>": …}``.
+    A resumed run first drops the lines after its checkpoint, so that the file tells one story.
 
     Args:
         interval: iterations between lines, 1 to 1000.
@@ -61,6 +61,7 @@ class LogHook(Hook):
             "mode": "train",
             "iter": done,
             **losses,
+            **_gradient_norm(runner),
             **learning_rates(runner),
             "seconds_per_iter": round((now - self._line_started) / self._iters, 4),
             "data_seconds_per_iter": round(self._data_seconds / self._iters, 4),
@@ -91,8 +92,14 @@ class LogHook(Hook):
 
     def _write(self, runner, row: dict) -> None:
         if is_main_process():
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({k: _finite_or_text(v) for k, v in row.items()}) + "\n")
+            line = json.dumps({k: _finite_or_text(v) for k, v in row.items()}) + "\n"
+            try:
+                with self._path.open("a", encoding="utf-8") as file:
+                    file.write(line)
+            except OSError as error:
+                raise TrainingError(
+                    f"could not write {self._path}: {error.strerror}; {runner.describe_last_checkpoint()}"
+                ) from error
         curves = {f"{row['mode']}/{k}": v for k, v in row.items() if isinstance(v, int | float) and k != "iter"}
         runner.visualizer.add_scalars(curves, step=row["iter"])
 
@@ -105,6 +112,12 @@ class LogHook(Hook):
             f"train  {done:>{len(str(most))}}/{most}  {names}  lr: {row['lr']:.3e}  "
             f"{row['seconds_per_iter']:.3f} s/iter (data {row['data_seconds_per_iter']:.3f})  eta: {left}"
         )
+
+
+def _gradient_norm(runner) -> dict[str, float]:
+    """Norm of the last step's gradient before clipping; nothing before the first step."""
+    history = runner.message_hub.log_scalars.get("train/grad_norm")
+    return {} if history is None else {"grad_norm": float(history.current())}
 
 
 def learning_rates(runner) -> dict[str, float]:

@@ -1,0 +1,54 @@
+"""Joining the other processes of a distributed run."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+
+import torch
+import torch.distributed
+from mmengine.device import get_device
+from mmengine.model import MMDistributedDataParallel
+
+from vrestore.errors import ConfigError
+
+
+def join_processes(backend: str | None = None, timeout: float | None = None) -> bool:
+    """Join the processes that torchrun started, over NCCL on CUDA and gloo elsewhere.
+
+    Args:
+        backend: ``nccl`` or ``gloo``; None takes what suits the device.
+        timeout: seconds that a process waits for the others before it gives up.
+
+    Returns:
+        Whether this call joined them; False when they were joined already.
+
+    Raises:
+        ConfigError: this process was not started by torchrun, or the backend needs a device that is absent.
+    """
+    if torch.distributed.is_initialized():
+        return False
+    if "RANK" not in os.environ or "LOCAL_RANK" not in os.environ:
+        raise ConfigError(
+            "launcher='pytorch' needs torchrun: torchrun --nproc_per_node=N tools/train.py CONFIG --launcher pytorch"
+        )
+    on_cuda = torch.cuda.is_available()
+    if backend == "nccl" and not on_cuda:
+        raise ConfigError("env_cfg.dist_cfg.backend='nccl' needs CUDA devices, and none is here; use 'gloo'")
+    if on_cuda:
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    torch.distributed.init_process_group(
+        backend or ("nccl" if on_cuda else "gloo"), timeout=None if timeout is None else timedelta(seconds=timeout)
+    )
+    return True
+
+
+def share_model(model: torch.nn.Module, find_unused_parameters: bool = False) -> MMDistributedDataParallel:
+    """`model` with its gradients averaged over all processes; it must lie on its device."""
+    on_cpu = torch.device(get_device()).type == "cpu"
+    return MMDistributedDataParallel(
+        module=model,
+        device_ids=None if on_cpu else [int(os.environ["LOCAL_RANK"])],  # only modules on a GPU may name one
+        broadcast_buffers=False,
+        find_unused_parameters=find_unused_parameters,
+    )
