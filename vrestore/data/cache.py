@@ -6,6 +6,7 @@ import hashlib
 import os
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from rich.progress import track
 from torch import Tensor
 
 from vrestore.data.clips import Clip
-from vrestore.errors import ConfigError
+from vrestore.errors import ConfigError, MediaError
 
 GIB = 2**30
 BLOCK_FRAMES = 64  # decoded at a time while a file of the cache is written
@@ -59,7 +60,8 @@ class RamCache(ClipCache):
         todo = [clip for clip in clips if clip.path in self.kept]
         for clip in track(todo, "Decoding clips", disable=not progress or len(todo) < 2, transient=True):
             if clip.path not in self._frames:
-                self._frames[clip.path] = clip.read().contiguous()
+                with suppress(MediaError):  # a damaged clip is read window by window, like one that does not fit
+                    self._frames[clip.path] = clip.read().contiguous()
 
     def whole(self, clip: Clip) -> Tensor | None:
         return self._frames.get(clip.path)
@@ -80,19 +82,21 @@ class DiskCache(ClipCache):
     def __init__(self, clips: Sequence[Clip], budget_bytes: int, folder: str | os.PathLike | None = None):
         super().__init__(clips, budget_bytes)
         self.folder = Path(folder) if folder is not None else default_folder()
-        self._mapped: dict[Path, Tensor] = {}
+        self._mapped: dict[Path, Tensor | None] = {}
 
     def whole(self, clip: Clip) -> Tensor | None:
         if clip.path not in self._mapped:
-            file = self.folder / f"{clip.path.stem[:40]}-{_fingerprint(clip.path)}.npy"
-            frames = _map(file, clip)
-            if frames is None:
+            self._mapped[clip.path] = self._map_or_make(clip)
+        return self._mapped[clip.path]
+
+    def _map_or_make(self, clip: Clip) -> Tensor | None:
+        file = self.folder / f"{clip.path.stem[:40]}-{_fingerprint(clip.path)}.npy"
+        frames = _map(file, clip)
+        if frames is None:
+            with suppress(MediaError):  # a damaged clip is read window by window, like one that does not fit
                 _write(file, clip)
                 frames = _map(file, clip)
-            if frames is None:
-                return None
-            self._mapped[clip.path] = frames
-        return self._mapped[clip.path]
+        return frames
 
     def __getstate__(self) -> dict:  # a mapping must not be copied into a spawned worker, which opens its own
         return {**self.__dict__, "_mapped": {}}

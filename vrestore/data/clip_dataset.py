@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 
 from vrestore.data.cache import GIB, build_cache
 from vrestore.data.clips import Clip, load_clips, some
-from vrestore.data.transforms import RandomCrop, RandomFlip, RandomReverse, RandomTranspose, crop_size
+from vrestore.data.transforms import ClipTransform, RandomCrop, RandomFlip, RandomReverse, RandomTranspose, crop_size
 from vrestore.errors import ConfigError, DataError, MediaError
 from vrestore.registry import DATASETS, DEGRADATIONS, TRANSFORMS
 
@@ -98,7 +98,7 @@ class ClipDataset(Dataset):
         self._weights = _clip_weights(self.clips, weighting, weights or {})
         self._cumulative = np.cumsum(self._weights)
         self._cut = RandomCrop(self.crop_px) if self.crop_px else None
-        self._turns = [RandomReverse()] if time_reverse else []
+        self._turns: list[ClipTransform] = [RandomReverse()] if time_reverse else []
         self._turns += [RandomFlip()] if flip else []
         self._turns += [RandomTranspose()] if transpose else []
         self.transforms = [TRANSFORMS.build(dict(t)) if isinstance(t, Mapping) else t for t in transforms]

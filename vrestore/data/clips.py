@@ -13,7 +13,7 @@ from pathlib import Path
 from torch import Tensor
 
 from vrestore.errors import DataError, MediaError
-from vrestore.video import probe, read_clip
+from vrestore.video import VideoReader, read_clip
 
 VIDEO_SUFFIXES = frozenset((
     ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".wmv", ".flv", ".gif", ".y4m", ".ogv", ".3gp", ".mpg", ".mpeg",
@@ -130,13 +130,15 @@ def find_clips(root: str | os.PathLike) -> list[tuple[Path, str]]:
 
 
 def describe(path: Path, name: str) -> Clip:
-    """Open a clip far enough to know its length and size.
+    """Open a clip far enough to know its exact length and its size.
 
     Raises:
         MediaError: it cannot be read.
     """
-    info = probe(path)
-    return Clip(path, name, info.n_frames, info.height, info.width, None if path.is_dir() else info.fps)
+    with VideoReader(path) as reader:
+        info = reader.info
+        n_frames = reader.frame_count if info.frame_count is None else info.frame_count
+    return Clip(path, name, n_frames, info.height, info.width, info.fps)
 
 
 def some(names: Iterable[str]) -> str:

@@ -41,6 +41,8 @@ class BlurDown(Degradation):
         ConfigError: `scale` is not a whole number >= 1, `sigma` not a number > 0, or the convention unknown.
     """
 
+    scale: int
+
     def __init__(self, scale: int = 4, sigma: float | None = None, convention: str = "duf", round_to_8bit: bool = True):
         check_scale("BlurDown", scale, whole=True)
         sigma = 0.4 * scale if sigma is None else sigma
