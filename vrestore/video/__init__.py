@@ -3,5 +3,6 @@
 from vrestore.video.colour import ColourTags
 from vrestore.video.probe import VideoInfo, count_frames, probe
 from vrestore.video.reader import FrameBlock, VideoReader, read_clip
+from vrestore.video.writer import VideoWriter
 
-__all__ = ["ColourTags", "FrameBlock", "VideoInfo", "VideoReader", "count_frames", "probe", "read_clip"]
+__all__ = ["ColourTags", "FrameBlock", "VideoInfo", "VideoReader", "VideoWriter", "count_frames", "probe", "read_clip"]

@@ -99,6 +99,16 @@ def read_tags(colorspace: int, color_range: int, color_primaries: int, color_trc
     return ColourTags(matrix, RANGES.get(color_range), primaries, TRANSFERS.get(color_trc))
 
 
+def codes_of(tags: ColourTags) -> tuple[int, int, int, int]:
+    """FFmpeg's numbers for (matrix, range, primaries, transfer); 2 and 0 say "unknown"."""
+    return (
+        2 if tags.matrix is None else MATRIX_CODES[tags.matrix],
+        0 if tags.range is None else RANGE_CODES[tags.range],
+        2 if tags.primaries is None else PRIMARIES_CODES[tags.primaries],
+        2 if tags.transfer is None else TRANSFER_CODES[tags.transfer],
+    )
+
+
 def resolve(tags: ColourTags, layout_kind: str, pix_fmt: str, codec: str, width: int, height: int) -> ColourTags:
     """Fill in the matrix and the range of a stream that does not tell them.
 
