@@ -35,10 +35,12 @@ def load_config(
             ``custom_imports`` are relative to the config or to the working directory.
 
     Returns:
-        The config. Its ``custom_imports`` names every plug-in by an absolute path, so that a copy saved elsewhere works.
+        The config. Its ``custom_imports`` names every plug-in file by an absolute path, so that a copy saved elsewhere
+        works.
 
     Raises:
-        ConfigError: the file is missing (the message names the closest ones), does not parse, or an option fits nowhere.
+        ConfigError: the file is missing (the message names the closest ones) or does not parse, or an option fits
+            nowhere.
         PluginError: a plug-in cannot be imported.
     """
     file = find_config(path)

@@ -42,8 +42,8 @@ def fetch(
 ) -> Path:
     """The cached file of `url`, downloaded first where it is not there yet.
 
-    A download that broke off goes on where it stopped (HTTP ranges), also in a later run. The file appears under its name
-    only when it is whole and its sum is right. Processes that want the same file wait for the one that loads it.
+    A download that broke off goes on where it stopped (HTTP ranges), also in a later run. The file appears under its
+    name only when it is whole and its sum is right. Processes that want the same file wait for the one that loads it.
 
     Args:
         url: an http or https address.
@@ -106,11 +106,10 @@ def _transfer(url: str, part: Path, name: str, progress: bool) -> None:
     except urllib.error.HTTPError as error:
         if error.code != 416:
             raise
-        total = (error.headers.get("Content-Range") or "").rpartition("/")[2]
-        if total == str(have):
-            return
-        part.unlink()
-        return _transfer(url, part, name, progress)
+        if (error.headers.get("Content-Range") or "").rpartition("/")[2] != str(have):
+            part.unlink()
+            _transfer(url, part, name, progress)
+        return
     with response:
         resumed = response.status == 206 and (response.headers.get("Content-Range") or "").startswith(f"bytes {have}-")
         if response.status == 206 and not resumed:

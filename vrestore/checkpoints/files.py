@@ -164,8 +164,8 @@ def _read_pickle(path: Path) -> Any:
         if refused or "nsupported" in str(error):
             what = f" ({refused[1]})" if refused else ""
             raise WeightsError(
-                f"{path} holds more than tensors and plain data{what}, and loading it could run code, so it is refused: "
-                f"save its state dict alone, best as safetensors"
+                f"{path} holds more than tensors and plain data{what}, and loading it could run code, so it is "
+                f"refused: save its state dict alone, best as safetensors"
             ) from error
         raise WeightsError(DAMAGED.format(path=path, reason="not a file of tensors")) from error
     except (RuntimeError, EOFError, OSError, ValueError, LookupError, AttributeError, TypeError) as error:

@@ -28,7 +28,7 @@ def infer_spynet(weights: Mapping[str, Tensor], prefix: str = "") -> dict[str, A
 
 
 def _infer_basicvsr(weights: Mapping[str, Tensor]) -> dict[str, Any]:
-    told = {
+    told: dict[str, Any] = {
         "mid_channels": weights["fusion.weight"].shape[0],
         "num_blocks": count(weights, r"backward_resblocks\.main\.2\.(\d+)\."),
         "hr_channels": weights["conv_hr.weight"].shape[0],
