@@ -9,7 +9,7 @@ from torch import Tensor
 
 from vrestore.backbones.spynet import SPyNet  # noqa: F401  (registers the default flow network)
 from vrestore.layers.flow_warp import flow_warp
-from vrestore.layers.residual import ResidualBlocksWithInputConv
+from vrestore.layers.residual import ResidualBlocksWithInputConv, he_init
 from vrestore.layers.upsample import PixelShufflePack
 from vrestore.registry import BACKBONES
 
@@ -40,6 +40,19 @@ class BasicVSR(nn.Module):
         self.upsample2 = PixelShufflePack(mid_channels, hr_channels)
         self.conv_hr = nn.Conv2d(hr_channels, hr_channels, 3, 1, 1)
         self.conv_last = nn.Conv2d(hr_channels, 3, 3, 1, 1)
+        self._init_weights()
+
+    def _init_weights(self) -> None:
+        """Keep the signal's size through the layers outside the residual branches; start at the bilinear base exactly.
+
+        A last layer that starts with random weights adds noise which the first steps remove by silencing the features
+        below it, and training then stands still for hundreds of steps.
+        """
+        for part in (self.backward_resblocks.main[0], self.forward_resblocks.main[0], self.fusion):
+            he_init(part, slope=0.1)
+        for part in (self.upsample1, self.upsample2, self.conv_hr):
+            he_init(part, slope=0.1)
+        he_init(self.conv_last, scale=0.0)
 
     def forward(
         self, lq: Tensor, return_intermediates: bool = False

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vrestore.layers.flow_warp import flow_warp
+from vrestore.layers.residual import he_init
 from vrestore.registry import BACKBONES
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -87,6 +88,8 @@ class _LevelNetwork(nn.Module):
         self.basic_module = nn.Sequential(
             *(_ConvReLU(widths[i], widths[i + 1], kernel_size, relu=i < last) for i in range(last + 1))
         )
+        he_init(self)
+        he_init(self.basic_module[-1], scale=0.1)  # flows start small: the first warps must not scramble the features
 
     def forward(self, x: Tensor) -> Tensor:
         return self.basic_module(x)

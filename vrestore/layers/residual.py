@@ -18,7 +18,7 @@ class ResidualBlockNoBN(nn.Module):
         super().__init__()
         self.conv1 = nn.Conv2d(channels, channels, 3, 1, 1)
         self.conv2 = nn.Conv2d(channels, channels, 3, 1, 1)
-        scale_init(self, 0.1)
+        he_init(self, scale=0.1)
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.conv2(F.relu(self.conv1(x), inplace=True))
@@ -45,11 +45,17 @@ class ResidualBlocksWithInputConv(nn.Module):
         return self.main(x)
 
 
-def scale_init(module: nn.Module, scale: float) -> None:
-    """He initialisation scaled down, zero bias: deep stacks of residual branches start near the identity (ESRGAN)."""
+def he_init(module: nn.Module, scale: float = 1.0, slope: float = 0.0) -> None:
+    """He initialisation of every convolution, zero bias.
+
+    Args:
+        module: a network or a part of one.
+        scale: factor of the weights; 0.1 on residual branches lets deep stacks start near the identity (ESRGAN).
+        slope: negative slope of the activation that follows.
+    """
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d):
-            nn.init.kaiming_normal_(layer.weight, a=0, mode="fan_in")
+            nn.init.kaiming_normal_(layer.weight, a=slope, mode="fan_in")
             layer.weight.data.mul_(scale)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
