@@ -115,9 +115,9 @@ class LPIPS(Metric):
             return f"LPIPS has no backbone weights: backbone_weights='{self.backbone_weights}' is not a file"
         return (
             f"LPIPS needs the ImageNet weights of its backbone, {file}, which are not in "
-            f'{torch.hub.get_dir()}/checkpoints; on a machine with a network connection run: python -c "import torchvision; '
-            f"torchvision.models.{builder}(weights='IMAGENET1K_V1')\", and copy the file there or name it in "
-            f"LPIPS(backbone_weights=…)"
+            f"{torch.hub.get_dir()}/checkpoints; on a machine with a network connection run: python -c "
+            f"\"import torchvision; torchvision.models.{builder}(weights='IMAGENET1K_V1')\", and copy the file there "
+            f"or name it in LPIPS(backbone_weights=…)"
         )
 
 
