@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -11,7 +10,7 @@ from typing import Any
 import torch
 
 from vrestore.checkpoints.download import cached_path
-from vrestore.checkpoints.index import Weights, ZooEntry, zoo
+from vrestore.checkpoints.index import Weights, ZooEntry, closest_names, zoo
 from vrestore.checkpoints.zoo import locate, model_told_by
 from vrestore.config import carried_folder
 from vrestore.errors import RegistryError
@@ -42,8 +41,7 @@ def card(name: str) -> dict[str, Any]:
     """
     known = {item["name"]: item for item in cards()}
     if name not in known:
-        lowered = {n.lower(): n for n in known}
-        close = [lowered[n] for n in difflib.get_close_matches(name.lower(), lowered, n=3, cutoff=0.4)]
+        close = closest_names(name, known)
         raise RegistryError(
             f"the zoo has no '{name}'; {'closest: ' + ', '.join(close) if close else 'it has: ' + ', '.join(known)}"
         )

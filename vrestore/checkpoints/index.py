@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -71,6 +72,14 @@ def zoo() -> dict[str, ZooEntry]:
         ConfigError: ``model_zoo/index.yml`` is missing or wrong; the message says where.
     """
     return dict(_read_index(carried_folder("model_zoo") / "index.yml"))
+
+
+def closest_names(name: str, names: Iterable[str]) -> list[str]:
+    """Up to three names that `name` may have meant: those that hold it, then those that look like it."""
+    lowered = {n.lower(): n for n in names}
+    holding = [n for low, n in lowered.items() if name and name.lower() in low]
+    alike = [lowered[n] for n in difflib.get_close_matches(name.lower(), lowered, n=3, cutoff=0.5)]
+    return list(dict.fromkeys([*holding, *alike]))[:3]
 
 
 @cache

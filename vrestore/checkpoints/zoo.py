@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import logging
 import os
@@ -17,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from vrestore.checkpoints.architectures import identify
 from vrestore.checkpoints.download import fetch
 from vrestore.checkpoints.files import check_sha256, flatten, network_part, read_file
-from vrestore.checkpoints.index import Weights, zoo
+from vrestore.checkpoints.index import Weights, closest_names, zoo
 from vrestore.checkpoints.network import load_exactly
 from vrestore.config import SUFFIXES, carried_folder, load_config
 from vrestore.errors import ConfigError, RegistryError, WeightsError
@@ -134,8 +133,8 @@ def _resolve(what: Any) -> tuple[Mapping[str, Any] | BaseRestorer, Weights | Non
         if not isinstance(config.get("model"), Mapping):
             raise ConfigError(f"config {text} names no model=dict(type='…', …)")
         return config.model, None, f"config {text}"
-    names = list(zoo())
-    close = difflib.get_close_matches(text.lower(), names, n=3, cutoff=0.4)
+    names = [name for name, entry in zoo().items() if not entry.network]
+    close = closest_names(text, names)
     raise RegistryError(
         f"no model is called '{text}'; {'closest: ' + ', '.join(close) if close else 'there are: ' + ', '.join(names)} "
         f"('vrestore zoo' lists all of them; a config or weight file is named by its path)"

@@ -1,0 +1,332 @@
+"""The `vrestore` command: train, test, restore, zoo. Nothing heavy is imported before a command is chosen."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from vrestore.errors import ConfigError, VRestoreError
+from vrestore.version import __version__
+
+USER_ERROR = 2
+INTERRUPTED = 130
+
+# Options of `restore` that go to restore_video under their own name, and only when given: each default has one home.
+RESTORE_OPTIONS = (
+    *("weights", "scale", "size", "fps", "prompt", "negative_prompt", "strength", "steps", "seed", "precision"),
+    *("codec", "crf", "preset", "pix_fmt", "block_frames", "device", "overwrite"),
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Returns:
+        The exit status: 0; 2 after a mistake that the person can mend, told in one sentence on stderr; 130 when
+        interrupted; of `test`, 1 when a method failed. Anything else is a defect and keeps its traceback.
+    """
+    arguments = build_parser().parse_args(argv)
+    debug = getattr(arguments, "debug", False)
+    if not debug:
+        warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
+    _show_log()
+    try:
+        return arguments.run(arguments)
+    except VRestoreError as error:
+        if debug:
+            raise
+        print(f"vrestore: {error}", file=sys.stderr)
+        return USER_ERROR
+    except KeyboardInterrupt as error:
+        if debug:
+            raise
+        print(f"vrestore: {error or 'interrupted'}", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # `vrestore zoo | head`; without this Python complains again when it flushes stdout
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line."""
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "--plugin",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="import your own module first, so that it can register backbones, degradations, metrics, …: "
+        "a .py file, a package folder or a module name; may be given several times",
+    )
+    common.add_argument("--debug", action="store_true", help="show the traceback of every error")
+    parser = argparse.ArgumentParser(
+        prog="vrestore",
+        description="Train, compare and use video restoration methods.",
+        epilog=(
+            "examples:\n"
+            "  vrestore restore in.mp4 out.mp4 --model bicubic --scale 4\n"
+            "  vrestore train configs/basicvsr/basicvsr_small_x4.py --amp bf16\n"
+            "  vrestore test configs/benchmarks/quickstart.py\n"
+            "  vrestore zoo\n\n"
+            "'vrestore COMMAND --help' explains a command."
+        ),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"vrestore {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for add in (_add_train, _add_test, _add_restore, _add_zoo):
+        add(commands, common)
+    return parser
+
+
+def _command(
+    commands: Any, common: argparse.ArgumentParser, run: Callable[[argparse.Namespace], int], summary: str, epilog: str
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(
+        run.__name__,
+        parents=[common],
+        help=summary,
+        description=summary[0].upper() + summary[1:] + ".",
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _add_config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("config", metavar="CONFIG", help="a config file, or the name of one that comes with vrestore")
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="KEY=VALUE",
+        help="override values of the config, e.g. train_cfg.max_iters=1000 'model.backbone.channels=[32, 64]'",
+    )
+    parser.add_argument("--work-dir", metavar="DIR", help="where everything is written (default: the config's)")
+
+
+def _add_train(commands: Any, common: argparse.ArgumentParser) -> None:
+    parser = _command(
+        commands,
+        common,
+        train,
+        "train a method from a config",
+        "examples:\n"
+        "  vrestore train my_config.py --work-dir work_dirs/first\n"
+        "  vrestore train my_config.py --work-dir work_dirs/first --resume          goes on exactly where it stopped\n"
+        "  vrestore train my_config.py --cfg-options optim_wrapper.optimizer.lr=1e-4 --amp bf16\n"
+        "  vrestore train my_config.py --plugin my_network.py                       a network of your own\n"
+        "  torchrun --nproc_per_node=4 tools/train.py my_config.py --launcher pytorch\n\n"
+        "Ctrl-C ends a training after its current step, with a checkpoint.",
+    )
+    _add_config(parser)
+    parser.add_argument(
+        "--resume",
+        nargs="?",
+        const=True,
+        default=False,
+        metavar="CHECKPOINT",
+        help="go on from the last checkpoint of the work dir, or from the one named",
+    )
+    parser.add_argument("--amp", choices=["bf16", "fp16"], help="mixed precision (fp16 needs a CUDA device)")
+    parser.add_argument(
+        "--launcher",
+        choices=["none", "pytorch"],
+        default="pytorch" if "TORCHELASTIC_RUN_ID" in os.environ else "none",
+        help="pytorch: this is one of the processes that torchrun started (default: noticed by itself)",
+    )
+
+
+def _add_test(commands: Any, common: argparse.ArgumentParser) -> None:
+    parser = _command(
+        commands,
+        common,
+        test,
+        "measure one trained model, or compare methods on benchmarks",
+        "examples:\n"
+        "  vrestore test configs/benchmarks/quickstart.py            every method of the config on its benchmarks\n"
+        "  vrestore test configs/benchmarks/quickstart.py --methods bicubic,basicvsr-small-x4\n"
+        "  vrestore test my_config.py work_dirs/my_config/iter_10000.pth     one trained model\n\n"
+        "Finished cells are kept in the work dir: a second run does only what is missing. The exit status is 1 when a\n"
+        "method failed; the others are still measured.",
+    )
+    _add_config(parser)
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", nargs="?", help="weights of the config's model")
+    parser.add_argument("--device", help="cpu, cuda, cuda:1, … (default: the GPU where there is one)")
+    parser.add_argument(
+        "--methods", metavar="A,B", help="only these methods of a benchmark config; names of the zoo may join"
+    )
+
+
+def _add_restore(commands: Any, common: argparse.ArgumentParser) -> None:
+    parser = _command(
+        commands,
+        common,
+        restore,
+        "restore a video or a folder of frames",
+        "examples:\n"
+        "  vrestore restore in.mp4 out.mp4 --model basicvsr-small-x4\n"
+        "  vrestore restore in.mp4 out.mkv --model lanczos --size 1080x1920 --codec libx265 --pix-fmt yuv420p10le\n"
+        "  vrestore restore frames/ out.mp4 --model bicubic --scale 2 --fps 60\n"
+        "  vrestore restore in.mp4 out.mkv --codec ffv1 --config my_config.py --weights work_dirs/my/iter_10000.pth\n\n"
+        "'vrestore zoo' lists the models. An output that exists is only replaced with --overwrite.",
+    )
+    parser.add_argument("source", metavar="IN", help="a video file or a folder of images")
+    parser.add_argument("target", metavar="OUT", help="a video file, or a folder of PNG images")
+    method = parser.add_argument_group("method")
+    which = method.add_mutually_exclusive_group()
+    which.add_argument("--model", metavar="NAME", help="a name of the zoo (default: bicubic), or a weight file")
+    which.add_argument("--config", metavar="FILE", help="a config instead, whose model is taken")
+    method.add_argument("--weights", metavar="FILE", help="weights instead of the model's own: a file or an address")
+    method.add_argument("--device", help="cpu, cuda, cuda:1, … (default: the GPU where there is one)")
+    asked = parser.add_argument_group("what is asked")
+    asked.add_argument("--scale", type=float, help="factor of height and width")
+    asked.add_argument("--size", type=_size, metavar="HxW", help="height x width in pixels instead, e.g. 1080x1920")
+    asked.add_argument("--fps", type=_rate, metavar="RATE", help="frame rate, e.g. 60 or 24000/1001")
+    asked.add_argument("--prompt", help="text for models that take one")
+    asked.add_argument("--negative-prompt", metavar="TEXT", help="what to steer away from")
+    asked.add_argument("--strength", type=int, metavar="0-300", help="noise added first by generative models")
+    asked.add_argument("--steps", type=int, help="sampling steps of generative models")
+    asked.add_argument("--seed", type=int, help="of all randomness (default: 0)")
+    asked.add_argument("--precision", metavar="fp32|bf16|fp16", help="of the computation (default: fp32)")
+    output = parser.add_argument_group("output")
+    output.add_argument("--codec", help="libx264, libx265, ffv1, … (default: by the ending of OUT)")
+    output.add_argument("--crf", type=int, help="quality of H.264 and H.265: lower is better and larger")
+    output.add_argument("--preset", help="speed of H.264 and H.265: ultrafast … veryslow")
+    output.add_argument("--pix-fmt", metavar="FORMAT", help="e.g. yuv420p, yuv444p, yuv420p10le")
+    output.add_argument("--block-frames", type=int, metavar="N", help="frames in memory at a time")
+    output.add_argument("--overwrite", action="store_true", default=None, help="replace OUT where it exists")
+
+
+def _add_zoo(commands: Any, common: argparse.ArgumentParser) -> None:
+    parser = _command(
+        commands,
+        common,
+        zoo,
+        "list every restorer with its capabilities and known weights, or show one",
+        "examples:\n"
+        "  vrestore zoo\n"
+        "  vrestore zoo basicvsr-reds4          licence, source, protocol and numbers\n"
+        "  vrestore zoo --json --plugin my_restorer.py",
+    )
+    parser.add_argument("name", metavar="NAME", nargs="?", help="show everything that is known of this one")
+    parser.add_argument("--json", action="store_true", help="as data instead of text")
+
+
+def train(arguments: argparse.Namespace) -> int:
+    from vrestore.config import load_config
+
+    config = load_config(arguments.config, arguments.cfg_options, arguments.plugin)
+    from vrestore.engine.train import train as run
+
+    try:
+        run(
+            config,
+            work_dir=arguments.work_dir,
+            resume=arguments.resume,
+            amp=arguments.amp,
+            launcher=arguments.launcher,
+        )
+    except SystemExit as stop:  # a signal asked to stop; the checkpoint is written
+        if getattr(stop, "message", None):
+            print(f"vrestore: {stop.message}", file=sys.stderr)  # type: ignore[attr-defined]
+        raise
+    return 0
+
+
+def test(arguments: argparse.Namespace) -> int:
+    from vrestore.config import load_config
+
+    config = load_config(arguments.config, arguments.cfg_options, arguments.plugin)
+    if arguments.methods is not None:
+        select_methods(config, [name.strip() for name in arguments.methods.split(",") if name.strip()])
+    from vrestore.evaluation.test import test as run
+
+    return run(config, arguments.checkpoint, work_dir=arguments.work_dir, device=arguments.device)
+
+
+def restore(arguments: argparse.Namespace) -> int:
+    from vrestore.plugins import load_plugins
+
+    load_plugins(arguments.plugin)
+    from vrestore.inference.video import restore_video
+
+    given = {name: value for name in RESTORE_OPTIONS if (value := getattr(arguments, name)) is not None}
+    if arguments.config is not None:
+        from vrestore.config import find_config
+
+        given["model"] = str(find_config(arguments.config))
+    elif arguments.model is not None:
+        given["model"] = arguments.model
+    print(restore_video(arguments.source, arguments.target, **given), file=sys.stderr)
+    return 0
+
+
+def zoo(arguments: argparse.Namespace) -> int:
+    from vrestore.plugins import load_plugins
+
+    load_plugins(arguments.plugin)
+    from vrestore.checkpoints.cards import card, cards
+
+    if arguments.json:
+        import json
+
+        print(json.dumps(card(arguments.name) if arguments.name else cards(), indent=2, ensure_ascii=False))
+        return 0
+    from vrestore.checkpoints.show import card_text, list_text
+
+    print(card_text(card(arguments.name)) if arguments.name else list_text(cards()))
+    return 0
+
+
+def select_methods(config: Any, names: Sequence[str]) -> None:
+    """Leave only the named methods in a benchmark config; a name of the zoo that it lacks joins.
+
+    Raises:
+        ConfigError: the config compares no methods, or a name is neither its nor the zoo's.
+    """
+    from vrestore.checkpoints.index import zoo as entries
+    from vrestore.config import check_keys
+
+    methods = config.get("methods")
+    if not isinstance(methods, (list, tuple)):
+        raise ConfigError("--methods needs a benchmark config with methods=[…]")
+    if not names:
+        raise ConfigError("--methods needs at least one name")
+    own = {m if isinstance(m, str) else str(m.get("name") or m.get("model")): m for m in methods}
+    known = {**{name: name for name, entry in entries().items() if not entry.network}, **own}
+    check_keys(names, known, "the list of methods")
+    config["methods"] = [known[name] for name in dict.fromkeys(names)]
+
+
+def _size(text: str) -> tuple[int, int]:
+    height, _, width = text.lower().partition("x")
+    if not (height.isdecimal() and width.isdecimal()):
+        raise argparse.ArgumentTypeError(f"'{text}' is no size: write height x width in pixels, e.g. 1080x1920")
+    return int(height), int(width)
+
+
+def _rate(text: str) -> Any:
+    from fractions import Fraction
+
+    try:
+        return Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        raise argparse.ArgumentTypeError(f"'{text}' is no frame rate: write e.g. 60, 29.97 or 24000/1001") from None
+
+
+def _show_log() -> None:
+    """Show what vrestore has to say (terms of weights, …) on stderr."""
+    import logging
+
+    logger = logging.getLogger("vrestore")
+    logger.setLevel(logging.INFO)
+    if not logger.handlers:
+        logger.addHandler(logging.StreamHandler())
+        logger.propagate = False
