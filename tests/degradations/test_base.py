@@ -57,7 +57,7 @@ def test_compose_chains_and_merges_records():
     assert torch.equal(small, expected)
     assert record == {"name": "Compose", "scale": 3, "steps": [blur_record, down_record]}
     assert chain.scale == 3
-    assert chain.protocol == "BDx2+BIx1.5"
+    assert chain.protocol == "BDx2-duf+BIx1.5"
 
 
 def test_compose_shares_one_generator():

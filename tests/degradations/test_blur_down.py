@@ -86,10 +86,11 @@ def test_record_levels_and_crop():
 
 
 def test_protocol_names():
-    assert BlurDown().protocol == "BDx4"
-    assert BlurDown(scale=3).protocol == "BDx3"
-    assert BlurDown(sigma=2.0).protocol == "BDx4-sigma2"
-    assert BlurDown(convention="matlab").protocol == "BDx4-matlab"
+    """The plain name belongs to the convention of the published BDx4 sets; the other one says that it is another."""
+    assert BlurDown(convention="matlab").protocol == "BDx4"
+    assert BlurDown().protocol == "BDx4-duf"
+    assert BlurDown(scale=3).protocol == "BDx3-duf"
+    assert BlurDown(sigma=2.0, convention="matlab").protocol == "BDx4-sigma2"
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ from torch.utils.data import Dataset
 
 from vrestore.data.cache import GIB, build_cache
 from vrestore.data.clips import Clip, load_clips, some
-from vrestore.data.transforms import ClipTransform, RandomCrop, RandomFlip, RandomReverse, RandomTranspose, crop_size
+from vrestore.data.sizes import fits, least_side, round_down, two_sides
+from vrestore.data.transforms import ClipTransform, RandomCrop, RandomFlip, RandomReverse, RandomTranspose
 from vrestore.errors import ConfigError, DataError, MediaError
 from vrestore.registry import DATASETS, DEGRADATIONS, TRANSFORMS
 
@@ -139,7 +140,7 @@ class ClipDataset(Dataset):
             sample = {"hq": hq, "clip": clip.name, "source": source}
             if self._cut is not None:
                 return self._cut(sample, rng)
-            height, width = (_round_down(side, self.scale) for side in hq.shape[-2:])
+            height, width = (round_down(side, self.scale) for side in hq.shape[-2:])
             return {**sample, "hq": hq[..., :height, :width]}
         raise DataError(f"{TRIES} drawn windows in a row could not be decoded; damaged: {some(sorted(self._damaged))}")
 
@@ -150,7 +151,7 @@ class ClipDataset(Dataset):
 
     def _large_enough(self, clips: list[Clip], too_small: str) -> list[Clip]:
         span = (self.frames - 1) * self.frame_stride[0] + 1
-        least = self.crop_px or (_least_side(self.scale),) * 2
+        least = self.crop_px or (least_side(self.scale),) * 2
         bad = {
             clip: f"{clip.name} ({clip.n_frames} frames of {clip.width}x{clip.height})"
             for clip in clips
@@ -188,22 +189,13 @@ def _clip_weights(clips: Sequence[Clip], weighting: str, weights: Mapping[str, f
 
 
 def _fitting_crop(crop_px: int | tuple[int, int], scale: float) -> tuple[int, int]:
-    size = crop_size(crop_px)
+    size = two_sides(crop_px, "ClipDataset: crop_px")
     for side in size:
-        if abs(side / scale - round(side / scale)) > 1e-9:
-            near = _round_down(side, scale)
+        if not fits(side, scale):
+            near = round_down(side, scale)
             hint = f"; the next smaller one is {near}" if near else ""
             raise ConfigError(f"ClipDataset: crop_px={crop_px!r} is no multiple of the scale {scale:g}{hint}")
     return size
-
-
-def _round_down(side: int, scale: float) -> int:
-    """The largest whole number of pixels up to `side` that `scale` divides into a whole number."""
-    return next((s for s in range(side, 0, -1) if abs(s / scale - round(s / scale)) <= 1e-9), 0)
-
-
-def _least_side(scale: float) -> int:
-    return next(s for s in range(1, 10_000) if abs(s / scale - round(s / scale)) <= 1e-9)
 
 
 def _at_least_one(name: str, value: int) -> int:

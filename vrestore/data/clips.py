@@ -148,6 +148,11 @@ def some(names: Iterable[str]) -> str:
     return ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
+def holds_images(folder: Path) -> bool:
+    """Whether a folder holds at least one image by its suffix."""
+    return folder.is_dir() and any(_is_image(entry.name) for entry in folder.iterdir())
+
+
 def _is_image(name: str) -> bool:
     return Path(name).suffix.lower() in IMAGE_SUFFIXES and not name.startswith(".")
 

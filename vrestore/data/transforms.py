@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from vrestore.data.sizes import two_sides
 from vrestore.errors import ConfigError, DataError
 from vrestore.registry import TRANSFORMS
 
@@ -39,7 +40,7 @@ class RandomCrop(ClipTransform):
     """
 
     def __init__(self, size: int | tuple[int, int]):
-        self.size = crop_size(size)
+        self.size = two_sides(size, "RandomCrop (TRANSFORMS): size")
 
     def transform(self, sample: Sample, rng: np.random.Generator) -> Sample:
         clip_TCHW = sample["hq"]
@@ -105,18 +106,6 @@ class RandomReverse(_Coin):
         if reverse:
             sample["hq"] = sample["hq"].flip(0)
         return _note(sample, reversed=reverse)
-
-
-def crop_size(size: int | tuple[int, int]) -> tuple[int, int]:
-    """`size` as (height, width).
-
-    Raises:
-        ConfigError: a side that is not a whole number >= 1.
-    """
-    pair = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
-    if len(pair) != 2 or any(not isinstance(s, int) or isinstance(s, bool) or s < 1 for s in pair):
-        raise ConfigError(f"a crop is a whole number of pixels >= 1, or (height, width) of such, got {size!r}")
-    return pair
 
 
 def _note(sample: Sample, **drawn: Any) -> Sample:

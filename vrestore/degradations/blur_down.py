@@ -18,16 +18,17 @@ CONVENTIONS = ("duf", "matlab")
 
 @DEGRADATIONS.register_module()
 class BlurDown(Degradation):
-    """Gaussian blur and subsampling: `BDx4` of the video super-resolution papers at its defaults.
+    """Gaussian blur and subsampling, the `BD` degradation of the video super-resolution papers.
 
-    Two unlike operations go by the name, and a network trained on one loses many decibels on the other, because their
-    low-resolution grids lie 1.5 clean pixels apart at x4:
+    Two unlike operations go by the name `BDx4`, and a network trained on one loses many decibels on the other, because
+    their low-resolution grids lie 1.5 clean pixels apart at x4:
 
     - `duf` keeps the first pixel of every block of `scale`; the blur ends at 4 sigma (13 x 13 pixels for sigma 1.6) and
       borders are mirrored without repeating the edge. From DUF (Jo et al., CVPR 2018); BasicSR's `duf_downsample`.
     - `matlab` samples the centre of every block, as bicubic downscaling does; the blur ends at 3 sigma (12 x 12 pixels)
       and borders repeat the edge pixel. From the MATLAB script that RCAN, BasicVSR and its successors made their BDx4
-      sets with. Its one exception, 7 x 7 pixels for sigma 1.6 at x3, is kept.
+      sets with, so that this one alone carries the plain name. Its one exception, 7 x 7 pixels for sigma 1.6 at x3, is
+      kept.
 
     A clip whose sides are no multiple of `scale` is first cropped at the right and bottom.
 
@@ -62,7 +63,7 @@ class BlurDown(Degradation):
         name = f"BDx{self.scale}"
         if not math.isclose(self.sigma, 0.4 * self.scale):
             name += f"-sigma{self.sigma:g}"
-        return name if self.convention == "duf" else f"{name}-{self.convention}"
+        return name if self.convention == "matlab" else f"{name}-{self.convention}"
 
     def __call__(self, frames_TCHW: Tensor, rng: np.random.Generator) -> tuple[Tensor, Record]:
         check_clip(frames_TCHW)

@@ -1,0 +1,19 @@
+"""Benchmark datasets: whole clips, with their clean partners where there are any (DATASETS)."""
+
+from vrestore.data.benchmarks.base import ClipBenchmark, Pair
+from vrestore.data.benchmarks.bundled import BundledClips
+from vrestore.data.benchmarks.folders import FolderBenchmark, VrestoreBench
+from vrestore.data.benchmarks.layouts import REDS4, SPMCS, UDM10, Vid4, VideoLQ
+
+__all__ = [
+    "REDS4",
+    "SPMCS",
+    "UDM10",
+    "BundledClips",
+    "ClipBenchmark",
+    "FolderBenchmark",
+    "Pair",
+    "Vid4",
+    "VideoLQ",
+    "VrestoreBench",
+]
