@@ -91,8 +91,14 @@ def find_last_checkpoint(work_dir: str | Path) -> Path | None:
         named = work_dir / pointer.read_text(encoding="utf-8").strip()
         if named.is_file():
             return named
-    numbered = {int(m[1]): p for p in work_dir.glob("iter_*.pth") if (m := re.fullmatch(r"iter_(\d+)\.pth", p.name))}
-    return numbered[max(numbered)] if numbered else None
+    numbers = checkpoints_in(work_dir)
+    return work_dir / f"iter_{numbers[-1]}.pth" if numbers else None
+
+
+def checkpoints_in(work_dir: str | Path) -> list[int]:
+    """The iterations of the ``iter_N.pth`` in a folder, ascending."""
+    names = (re.fullmatch(r"iter_(\d+)\.pth", path.name) for path in Path(work_dir).glob("iter_*.pth"))
+    return sorted(int(match[1]) for match in names if match)
 
 
 def point_to(path: str | Path) -> None:

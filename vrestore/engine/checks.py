@@ -177,6 +177,6 @@ def _check_steps(cfg: Mapping[str, Any], max_iters: int) -> None:
         if value % count:
             below, above = value // count * count, (value // count + 1) * count
             raise ConfigError(
-                f"{name}={value} must be a multiple of optim_wrapper.accumulative_counts={count}, or a gradient that is "
+                f"{name}={value} must be a multiple of optim_wrapper.accumulative_counts={count}, or a gradient "
                 f"accumulated in part would be lost; {f'{below} or {above}' if below else above} would do"
             )

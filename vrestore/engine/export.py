@@ -54,7 +54,7 @@ def export_weights(checkpoint: str | Path, out: str | Path, *, prefix: str | Non
         "sha256": sha256_of_tensors(tensors),
         "vrestore_version": str(meta.get("vrestore_version", "")),
     }
-    content = save(tensors, metadata=metadata)
+    content = _with_sorted_header(save(tensors, metadata=metadata))
     return write_whole(out, lambda file: file.write(content))
 
 
@@ -66,3 +66,17 @@ def sha256_of_tensors(tensors: Mapping[str, Tensor]) -> str:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
+
+
+def _with_sorted_header(content: bytes) -> bytes:
+    """The same safetensors file with its header in one order, so that equal weights make equal files.
+
+    A file is the header's length (8 bytes, little-endian), the header (JSON, padded to 8 bytes) and the tensors, whose
+    offsets count from the end of the header.
+    """
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + content[8 + length :]

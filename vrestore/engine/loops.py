@@ -64,11 +64,10 @@ class StreamTrainLoop(BaseLoop):
             # A checkpoint is written before the validation of its iteration, and so knows nothing of its result.
             self._validate_if_due()
         self.dataloader.sampler.set_start(self.draws)
-        batches: Iterator | None = None
+        batches = iter(self.dataloader)  # draws from the global generator, hence before an iteration's seed
         while self.iter < self.max_iters and not self.stop_training:
             self.runner.model.train()
             seed_iteration(self.runner.seed, get_rank(), self.iter)
-            batches = iter(self.dataloader) if batches is None else batches
             self.run_iter(self._fetch(batches))
             self._validate_if_due()
             if self.runner.stop_request.agreed and self.at_step_boundary:

@@ -7,6 +7,7 @@ import itertools
 import json
 import signal
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -193,15 +194,19 @@ class Runner(MMEngineRunner):
     # ---------------------------------------------------------------- running
 
     def train(self) -> nn.Module:
-        with self.stop_request:
+        with self.stop_request, warnings.catch_warnings():
+            if self.accumulative_counts > 1:  # the schedule counts iterations, of which the first makes no step yet
+                warnings.filterwarnings("ignore", "Detected call of `scheduler.step")
             return super().train()
 
     @property
     def accumulative_counts(self) -> int:
         """Iterations of one optimiser step."""
         wrapper = self.optim_wrapper
+        if isinstance(wrapper, dict):  # not built yet
+            return wrapper.get("accumulative_counts", 1)
         parts = wrapper.values() if isinstance(wrapper, OptimWrapperDict) else [wrapper]
-        return max(getattr(part, "_accumulative_counts", 1) for part in parts)
+        return max(part._accumulative_counts for part in parts)
 
     def stop(self) -> None:
         """End the run here, with a checkpoint, because a signal asked for it.
@@ -260,7 +265,7 @@ class Runner(MMEngineRunner):
         checkpoint: dict[str, Any] = {
             "meta": self._meta(done),
             "state_dict": {k: v.detach() for k, v in model.state_dict().items()},
-            "message_hub": self.message_hub.state_dict(),
+            "message_hub": _lasting(self.message_hub.state_dict()),
         }
         if save_optimizer:
             checkpoint["optimizer"] = self.optim_wrapper.state_dict()
@@ -375,6 +380,14 @@ def plain_config(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [plain_config(v) for v in value]
     return value
+
+
+def _lasting(message_hub: dict) -> dict:
+    """The state of a message hub without what describes one process only."""
+    passing = {"cfg", "seed", "experiment_name", "mmengine_version", "dataset_meta", "loop_stage", "max_iters"}
+    info = {k: v for k, v in message_hub["runtime_info"].items() if k not in passing}
+    resumed = {k: v for k, v in message_hub["resumed_keys"].items() if k in info or k in message_hub["log_scalars"]}
+    return {**message_hub, "runtime_info": info, "resumed_keys": resumed}
 
 
 def _flat(schedulers: Any) -> list:

@@ -8,7 +8,7 @@ from pathlib import Path
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 
-from vrestore.engine.checkpoint import point_to
+from vrestore.engine.checkpoint import checkpoints_in, point_to
 from vrestore.engine.files import remove_leftovers
 from vrestore.errors import ConfigError
 from vrestore.registry import HOOKS
@@ -22,7 +22,7 @@ class SafeCheckpointHook(Hook):
 
     Args:
         interval: iterations between checkpoints; a multiple of the gradient accumulation.
-        max_keep_ckpts: how many of the newest to keep, >= 1.
+        max_keep_ckpts: how many of the newest to keep in the work dir, >= 1; earlier ones are deleted.
         save_best: name of the validation score whose best checkpoint is kept as ``best_<score>_iter_N.pth``; ``'auto'``
             takes the first metric of `val_evaluator`; None keeps none.
         rule: ``'greater'`` or ``'less'``; None asks the metric itself.
@@ -48,13 +48,12 @@ class SafeCheckpointHook(Hook):
             raise ConfigError(f"SafeCheckpointHook: rule must be 'greater', 'less' or None, got {rule!r}")
         self.interval, self.max_keep_ckpts = interval, max_keep_ckpts
         self.save_best, self.rule = save_best, rule
-        self._kept: list[str] = []
+        self._last_saved: int | None = None
         self._best: dict | None = None
 
     def before_train(self, runner) -> None:
         if is_main_process():
             remove_leftovers(runner.work_dir, "*.pth")
-        self._kept = list(runner.message_hub.runtime_info.get("kept_checkpoints", []))
         self._best = runner.message_hub.runtime_info.get("best_checkpoint")
         self._check_best(runner)
 
@@ -79,8 +78,8 @@ class SafeCheckpointHook(Hook):
         runner.message_hub.update_info("best_checkpoint", dict(self._best))
         runner.save_checkpoint(runner.work_dir, file, save_optimizer=False, done=runner.iter)
         runner.logger.info(f"best {name} so far: {score:.4f}, kept as {file}")
-        if previous is not None and previous["file"] != file:
-            _remove(runner, previous["file"])
+        if previous is not None and previous["file"] != file and is_main_process():
+            _remove(Path(runner.work_dir) / previous["file"])
 
     def save(self, runner, done: int) -> Path:
         """Write the checkpoint after `done` iterations, unless it is there already.
@@ -88,19 +87,16 @@ class SafeCheckpointHook(Hook):
         Raises:
             TrainingError: it could not be written; the one before is untouched and still the last.
         """
-        file = f"iter_{done}.pth"
-        path = Path(runner.work_dir) / file
-        if self._kept and self._kept[-1] == file:
+        path = Path(runner.work_dir) / f"iter_{done}.pth"
+        if self._last_saved == done:
             return path
-        kept = [name for name in self._kept if name != file] + [file]
-        dropped, kept = kept[: -self.max_keep_ckpts], kept[-self.max_keep_ckpts :]
-        runner.message_hub.update_info("kept_checkpoints", kept)
-        runner.save_checkpoint(runner.work_dir, file, done=done)
+        runner.save_checkpoint(path.parent, path.name, done=done)
+        self._last_saved = done
         if is_main_process():
             point_to(path)
-        for name in dropped:
-            _remove(runner, name)
-        self._kept = kept
+            earlier = [n for n in checkpoints_in(path.parent) if n < done]
+            for number in earlier[: len(earlier) - self.max_keep_ckpts + 1]:
+                _remove(path.with_name(f"iter_{number}.pth"))
         runner.logger.info(f"saved {path}")
         return path
 
@@ -121,7 +117,6 @@ class SafeCheckpointHook(Hook):
         return score > self._best["score"] if greater else score < self._best["score"]
 
 
-def _remove(runner, name: str) -> None:
-    if is_main_process():
-        with contextlib.suppress(OSError):
-            (Path(runner.work_dir) / name).unlink()
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        path.unlink()

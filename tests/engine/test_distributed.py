@@ -1,0 +1,79 @@
+"""Training in two processes over gloo, started by torchrun."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from tests.engine.parts import assert_same_run, read_log, tiny_config
+from tests.paths import ROOT
+from vrestore.engine.processes import join_processes
+from vrestore.engine.train import train
+from vrestore.errors import ConfigError
+
+
+@pytest.fixture(scope="module")
+def two_processes(tmp_path_factory):
+    """The folder of the runs, and what each process saw."""
+    folder = tmp_path_factory.mktemp("two")
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    command = [*launch, "-m", "tests.engine.two_processes", str(folder)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return folder, [json.loads((folder / f"rank_{rank}.json").read_text()) for rank in (0, 1)]
+
+
+def test_two_processes_do_what_one_does_with_twice_the_batch(two_processes, tmp_path):
+    folder, seen = two_processes
+    assert [s["world_size"] for s in seen] == [2, 2]
+    assert seen[0]["parameters"] == seen[1]["parameters"]
+    changes = {"model.backbone.dropout": 0.0, "train_cfg.max_iters": 8, "train_dataloader.batch_size": 4}
+    train(tiny_config(**changes), work_dir=tmp_path)
+    alone, shared = read_log(tmp_path), read_log(folder / "shared")
+    assert len(alone) == len(shared) == 8 + 2
+    for one, two in zip(alone, shared, strict=True):
+        assert one == pytest.approx(two, rel=1e-4)
+
+
+def test_every_clip_is_scored_once(two_processes):
+    folder, _ = two_processes
+    scores = [row for row in read_log(folder / "shared") if row["mode"] == "val"]
+    assert [(row["count"], row["distinct"]) for row in scores] == [(3, 3), (3, 3)]
+    samples = sorted(path.name for path in (folder / "shared" / "samples" / "iter_000008").iterdir())
+    assert samples == ["clip_0.png", "clip_1.png"]
+
+
+def test_resume_is_exact_after_a_signal_to_one_process(two_processes):
+    folder, seen = two_processes
+    assert [s["stopped"][0] for s in seen] == [143, 143]
+    assert seen[0]["stopped"] == seen[1]["stopped"]
+    assert "after iteration 8 of 12" in seen[0]["stopped"][1]
+    assert_same_run(folder / "whole", folder / "cut")
+
+
+def test_a_bad_loss_in_one_process_ends_both_and_names_its_clips(two_processes):
+    folder, seen = two_processes
+    assert seen[0]["broken"] == seen[1]["broken"]
+    assert "the loss is NaN or infinite at iteration 3, in the batch of the clips clip_11, clip_9" in seen[0]["broken"]
+    assert (folder / "broken" / "last_checkpoint").read_text().strip() == "iter_2.pth"
+    state = torch.load(folder / "broken" / "iter_2.pth", weights_only=True)["state_dict"]
+    assert all(torch.isfinite(tensor).all() for tensor in state.values())
+
+
+def test_launcher_without_torchrun_is_refused(monkeypatch, tmp_path):
+    monkeypatch.delenv("RANK", raising=False)
+    with pytest.raises(ConfigError, match="needs torchrun"):
+        train(tiny_config(), work_dir=tmp_path / "run", launcher="pytorch")
+    assert not (tmp_path / "run").exists()
+
+
+def test_nccl_without_cuda_is_refused(monkeypatch):
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ConfigError, match="needs CUDA devices"):
+        join_processes("nccl")

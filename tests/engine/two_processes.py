@@ -1,0 +1,54 @@
+"""What test_distributed.py runs under torchrun: several runs one after another, and what each process saw of them."""
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+import torch.distributed
+
+from tests.engine.parts import clip_dataset, tiny_config, with_hook
+from vrestore.engine.processes import join_processes
+from vrestore.engine.stop import TrainingStopped
+from vrestore.engine.train import train
+from vrestore.errors import TrainingError
+
+
+def main(folder: Path) -> None:
+    join_processes()
+    rank = torch.distributed.get_rank()
+    seen = {"world_size": torch.distributed.get_world_size(), "rank": rank}
+
+    # Draw for draw what one process does with twice the batch size.
+    config = tiny_config(**{"model.backbone.dropout": 0.0, "train_cfg.max_iters": 8})
+    model = train(config, work_dir=folder / "shared", launcher="pytorch").model.module
+    seen["parameters"] = [p.double().sum().item() for p in model.parameters()]
+
+    accumulating = tiny_config(
+        **{
+            "train_dataloader": {"batch_size": 1, "num_workers": 0, "dataset": clip_dataset(folder / "clips")},
+            "optim_wrapper.accumulative_counts": 2,
+            "optim_wrapper.precision": "bf16",
+            "default_hooks.checkpoint.interval": 6,
+        }
+    )
+    train(accumulating, work_dir=folder / "whole", launcher="pytorch")
+    try:
+        ending = with_hook(accumulating, type="EndAt", at=7, how="SIGTERM", rank=1)
+        train(ending, work_dir=folder / "cut", launcher="pytorch")
+    except TrainingStopped as stopped:
+        seen["stopped"] = [stopped.code, stopped.message]
+    train(accumulating, work_dir=folder / "cut", launcher="pytorch", resume=True)
+
+    # Draw 11 is the second of the second process's batch in iteration 3.
+    broken = tiny_config(**{"train_dataloader.dataset.bad_draws": [11], "default_hooks.checkpoint.interval": 2})
+    try:
+        train(broken, work_dir=folder / "broken", launcher="pytorch")
+    except TrainingError as error:
+        seen["broken"] = str(error)
+    (folder / f"rank_{rank}.json").write_text(json.dumps(seen))
+    torch.distributed.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
