@@ -55,8 +55,8 @@ class ClipBenchmark(Dataset):
         degradation_name: protocol in tables; None is the degradation's own.
         scale: factor between given degraded clips and their clean partners.
         max_frames: take only the first frames of every clip.
-        crop_to: take only the centre, this many pixels of the clean clip (a side, or (height, width)), a multiple of the
-            scale.
+        crop_to: take only the centre, this many pixels of the clean clip (a side, or (height, width)), a multiple of
+            the scale.
         seed: seed of what degradations draw.
 
     Raises:
@@ -106,7 +106,8 @@ class ClipBenchmark(Dataset):
             hq, lq = self._crop_both(hq, lq)
             record: Record = {"name": self.degradation_name, "scale": self.scale, "given": True}
         else:
-            assert hq is not None and self._degradation is not None
+            assert hq is not None
+            assert self._degradation is not None
             hq = self._crop_clean(hq)
             rng = np.random.default_rng(np.random.SeedSequence([self.seed, index % len(self)]))
             lq, record = self._degradation(hq, rng)
@@ -157,14 +158,14 @@ class ClipBenchmark(Dataset):
             spare = (hq.height - lq.height * self.scale, hq.width - lq.width * self.scale)
             if any(not 0 <= s < self.scale for s in spare):
                 raise DataError(
-                    f"{self.name}: clip {pair.name} is {hq.width}x{hq.height} clean and {lq.width}x{lq.height} degraded "
-                    f"(width x height), which is not a factor of {self.scale:g}"
+                    f"{self.name}: clip {pair.name} is {hq.width}x{hq.height} clean and {lq.width}x{lq.height} "
+                    f"degraded (width x height), which is not a factor of {self.scale:g}"
                 )
         factor = 1 if hq is not None else self.scale
         size = (pair.first.height * factor, pair.first.width * factor)
         least = self.crop_to or (least_side(self.scale),) * 2
         if size[0] < least[0] or size[1] < least[1]:
             raise DataError(
-                f"{self.name}: clip {pair.name} of {pair.first.width}x{pair.first.height} pixels (width x height) is too "
-                f"small for {least[1]}x{least[0]} clean pixels"
+                f"{self.name}: clip {pair.name} of {pair.first.width}x{pair.first.height} pixels (width x height) is "
+                f"too small for {least[1]}x{least[0]} clean pixels"
             )

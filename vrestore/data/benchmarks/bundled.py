@@ -27,7 +27,7 @@ PHOTOS = {
     "motorcycle": "motorcycle_left.png",
     "rocket": "rocket.jpg",
 }
-DEFAULT_PHOTOS = ("astronaut", "coffee", "motorcycle", "galaxies")
+DEFAULT_PHOTOS = ("astronaut", "cat", "coffee", "motorcycle")
 FPS = Fraction(24)
 
 

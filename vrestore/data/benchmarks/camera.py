@@ -13,7 +13,7 @@ from torch import Tensor
 from vrestore.degradations.resize import imresize
 from vrestore.errors import ConfigError
 
-SAMPLES_PER_PHOTO_PX = 2  # the photograph is read at least this densely before it is averaged down
+SAMPLES_PER_PHOTO_PX = 1.25  # the photograph is read at least this densely before it is averaged down
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def plan_path(
 
 
 def film(photo_CHW: Tensor, path: CameraPath, frame_size: tuple[int, int]) -> Tensor:
-    """Take the frames: the photograph is sampled twice a pixel or more, and averaged down by an antialiased filter.
+    """Take the frames: the photograph is sampled more densely than its own pixels, then shrunk without aliasing.
 
     Args:
         photo_CHW: photograph, float, in [0, 1].

@@ -147,7 +147,8 @@ def _matched(clean: list[Clip], degraded: list[Clip], root: Any, lq_root: Any) -
     missing = [_stem(clip) for clip in clean if _stem(clip) not in partners]
     if missing:
         raise DataError(
-            f"{len(missing)} of {len(clean)} clips of {root} have no partner of the same name in {lq_root}: {some(missing)}"
+            f"{len(missing)} of {len(clean)} clips of {root} have no partner of the same name in {lq_root}: "
+            f"{some(missing)}"
         )
     return [Pair(_stem(clip), hq=clip, lq=partners[_stem(clip)]) for clip in clean]
 

@@ -66,9 +66,9 @@ class LaidOutBenchmark(ClipBenchmark):
 
     Args:
         root: folder of the set.
-        degradation: name of a published degraded version (`BIx4`, …), or a config of DEGRADATIONS that makes one from the
-            clean clips.
-        hq_root, lq_root: folders of the clean and the degraded clips, where they lie elsewhere than in the standard tree.
+        degradation: name of a published degraded version (`BIx4`, …), or a config of DEGRADATIONS that makes one from
+            the clean clips.
+        hq_root, lq_root: folders of the clean and the degraded clips, where they lie elsewhere than in the tree.
         clips: take only these, by name.
         partial: accept that clips or frames are missing.
         max_frames, crop_to, seed: as in `ClipBenchmark`.
@@ -116,8 +116,8 @@ class LaidOutBenchmark(ClipBenchmark):
     def _published_folder(self, degradation: str) -> Path:
         if degradation not in self.layout.lq:
             raise ConfigError(
-                f"{self.layout.name} has no published version '{degradation}', only {', '.join(self.layout.lq)}; another one "
-                "is made by a config of DEGRADATIONS: degradation=dict(type='BicubicDown', scale=4)"
+                f"{self.layout.name} has no published version '{degradation}', only {', '.join(self.layout.lq)}; another "
+                "one is made by a config of DEGRADATIONS: degradation=dict(type='BicubicDown', scale=4)"
             )
         return self.root / self.layout.lq[degradation]
 
@@ -152,8 +152,8 @@ class LaidOutBenchmark(ClipBenchmark):
     def _incomplete(self, lacks: Sequence[str]) -> DataError:
         layout = self.layout
         return DataError(
-            f"{layout.name} is not complete in {self.root}: it lacks {some(lacks)}. Expected:\n{layout.tree(self.root)}\n"
-            f"Get it from {layout.source}, or take what is there with partial=True."
+            f"{layout.name} is not complete in {self.root}: it lacks {some(lacks)}. Expected:\n"
+            f"{layout.tree(self.root)}\nGet it from {layout.source}, or take what is there with partial=True."
         )
 
 
@@ -189,7 +189,7 @@ class UDM10(LaidOutBenchmark):
 
 @DATASETS.register_module()
 class SPMCS(LaidOutBenchmark):
-    """SPMCS-30 (Tao et al., Detail-Revealing Deep Video Super-Resolution, ICCV 2017): 30 clips of 31 frames, scored on Y."""
+    """SPMCS-30 (Tao et al., Detail-Revealing Deep Video Super-Resolution, ICCV 2017): 30 clips of 31 frames."""
 
     layout = Layout("SPMCS", f"{PREPARED}/spmcs", n_clips=30, n_frames=31)
 
