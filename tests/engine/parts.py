@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
-import time
 from pathlib import Path
 
 import numpy as np
@@ -27,20 +27,20 @@ class TinyClips:
     Args:
         bad_draws: draws whose clip holds NaN.
         failing_draws: draws that raise, as an unreadable file does.
-        slow_seconds: time that each sample takes.
+        deadly_draws: draws that kill their process, as too little memory does.
     """
 
-    def __init__(self, length=6, frames=2, size=8, seed=0, bad_draws=(), failing_draws=(), slow_seconds=0.0):
+    def __init__(self, length=6, frames=2, size=8, seed=0, bad_draws=(), failing_draws=(), deadly_draws=()):
         self.length, self.frames, self.size, self.seed = length, frames, size, seed
-        self.bad_draws, self.failing_draws, self.slow_seconds = tuple(bad_draws), tuple(failing_draws), slow_seconds
+        self.bad_draws, self.failing_draws, self.deadly_draws = bad_draws, failing_draws, deadly_draws
         self.name, self.degradation_name = "Tiny", "BIx2"
 
     def __len__(self):
         return self.length
 
     def __getitem__(self, draw):
-        if self.slow_seconds:
-            time.sleep(self.slow_seconds)
+        if draw in self.deadly_draws:
+            os.kill(os.getpid(), signal.SIGKILL)
         if draw in self.failing_draws:
             raise MediaError(f"clip_{draw}.mp4 cannot be decoded")
         rng = np.random.default_rng(np.random.SeedSequence([self.seed, draw]))
@@ -170,6 +170,18 @@ class EndAt(Hook):
             if self.how == "cut":
                 raise PowerCut
             os.kill(os.getpid(), getattr(signal, self.how))
+
+
+@HOOKS.register_module()
+class ShrinkDiskAt(Hook):
+    """From iteration `at` on no file may grow beyond `limit_bytes`: writing fails as it does on a full disk."""
+
+    def __init__(self, at: int, limit_bytes: int):
+        self.at, self.limit_bytes = at, limit_bytes
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        if batch_idx + 1 == self.at:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (self.limit_bytes, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
 
 
 def with_hook(config: dict, **hook) -> dict:

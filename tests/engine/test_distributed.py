@@ -36,6 +36,7 @@ def test_two_processes_do_what_one_does_with_twice_the_batch(two_processes, tmp_
     alone, shared = read_log(tmp_path), read_log(folder / "shared")
     assert len(alone) == len(shared) == 8 + 2
     for one, two in zip(alone, shared, strict=True):
+        assert (one.pop("mode"), set(one)) == (two.pop("mode"), set(two))
         assert one == pytest.approx(two, rel=1e-4)
 
 

@@ -35,7 +35,8 @@ def write_whole(path: str | Path, write: Callable[[BinaryIO], object]) -> Path:
     except BaseException as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
-        if isinstance(error, OSError | RuntimeError):  # torch.save reports a failed write as a RuntimeError
+        # torch.save reports a failed write as a RuntimeError; a killed data worker is none of ours.
+        if isinstance(error, OSError | RuntimeError) and "DataLoader worker" not in str(error):
             reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
             raise TrainingError(f"could not write {path}: {reason}; nothing was left there half-written") from error
         raise

@@ -15,7 +15,7 @@ from mmengine.runner import BaseLoop
 from torch.utils.data import DataLoader
 
 from vrestore.engine.optim import NonFiniteError
-from vrestore.errors import ConfigError, TrainingError
+from vrestore.errors import ConfigError, TrainingError, VRestoreError
 from vrestore.registry import LOOPS
 
 
@@ -58,6 +58,15 @@ class StreamTrainLoop(BaseLoop):
         self._clips: list[list[str]] = []  # of each iteration since the last step
 
     def run(self) -> torch.nn.Module:
+        try:
+            return self._run()
+        except RuntimeError as error:
+            if isinstance(error, VRestoreError) or "DataLoader worker" not in str(error):
+                raise
+            # PyTorch tells of a killed data worker by a signal, wherever this process happens to be.
+            raise TrainingError(self._explain_data(error)) from error
+
+    def _run(self) -> torch.nn.Module:
         self.runner.call_hook("before_train")
         self.runner.call_hook("before_train_epoch")
         if self.iter > 0:
@@ -107,13 +116,16 @@ class StreamTrainLoop(BaseLoop):
         try:
             return next(batches)
         except Exception as error:
-            reason = "the data ended" if isinstance(error, StopIteration) else _last_line(error)
-            raise TrainingError(
-                f"the training data failed at iteration {self.iter + 1} (draws from {self.draws}): {reason}; "
-                f"{self.runner.describe_last_checkpoint()}"
-            ) from error
+            raise TrainingError(self._explain_data(error)) from error
         finally:
             self.fetch_seconds = time.perf_counter() - started
+
+    def _explain_data(self, error: Exception) -> str:
+        reason = "it ended" if isinstance(error, StopIteration) else _last_line(error)
+        return (
+            f"the training data failed at iteration {self.iter + 1} (draws from {self.draws}): {reason}; "
+            f"{self.runner.describe_last_checkpoint()}"
+        )
 
     def _explain_non_finite(self, error: NonFiniteError) -> str:
         """One sentence with the step and the clips, the same in every process."""

@@ -195,6 +195,7 @@ class Runner(MMEngineRunner):
 
     def train(self) -> nn.Module:
         with self.stop_request, warnings.catch_warnings():
+            self._config_text = self.cfg.pretty_text  # formatting takes long, and is upset by signals of data workers
             if self.accumulative_counts > 1:  # the schedule counts iterations, of which the first makes no step yet
                 warnings.filterwarnings("ignore", "Detected call of `scheduler.step")
             return super().train()
@@ -284,7 +285,7 @@ class Runner(MMEngineRunner):
             "batch_size": self.train_loop.dataloader.batch_size,
             "model": json.loads(json.dumps(plain_config(self.cfg.get("model", {})), default=str)),
             "config_name": Path(self.cfg.filename).stem if self.cfg.filename else None,
-            "cfg": self.cfg.pretty_text,
+            "cfg": self._config_text,
             "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             "vrestore_version": __version__,
             "mmengine_version": mmengine.__version__,
