@@ -89,7 +89,26 @@ def _median(values: list[float]) -> float:
 
 
 def _shift(pred_HW: Tensor, hq_HW: Tensor) -> tuple[float, float] | None:
-    """(right, down) in pixels by phase correlation, or None where there is no texture to hold on to.
+    """(right, down) in pixels, or None where there is no texture to hold on to.
+
+    The window, which stays in place while the picture moves, pulls a large shift towards zero; so the whole pixels are
+    found first, and the rest between the parts that then lie on each other.
+    """
+    first = _correlate(pred_HW, hq_HW)
+    if first is None:
+        return None
+    right, down = round(first[0]), round(first[1])
+    h, w = pred_HW.shape
+    if (right, down) == (0, 0) or abs(right) > w // 2 or abs(down) > h // 2:
+        return first
+    moved = pred_HW[max(down, 0) : h + min(down, 0), max(right, 0) : w + min(right, 0)]
+    still = hq_HW[max(-down, 0) : h + min(-down, 0), max(-right, 0) : w + min(-right, 0)]
+    rest = _correlate(moved, still)
+    return first if rest is None else (right + rest[0], down + rest[1])
+
+
+def _correlate(pred_HW: Tensor, hq_HW: Tensor) -> tuple[float, float] | None:
+    """(right, down) by phase correlation, or None without texture.
 
     The whitened cross spectrum is weighted with a Gaussian, which makes the peak of the correlation a Gaussian of known
     width; a parabola through the logarithm of its neighbours then finds the sub-pixel position.

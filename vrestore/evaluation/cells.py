@@ -108,7 +108,7 @@ class CellStore:
         path = self.path(benchmark, method, clip, key)
         try:
             cell = cell_from_plain(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
         return cell if cell.key == key else None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -104,7 +105,9 @@ class LPIPS(Metric):
             lpips = require("lpips", "metrics", "LPIPS")
         except MissingDependencyError as error:
             raise NotMeasuredError(str(error)) from error
-        with torch.random.fork_rng(devices=[]):  # the package draws random weights before it is given real ones
+        # The package draws random weights before it is given real ones, by an argument that torchvision is to drop.
+        with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             model = lpips.LPIPS(net=self.net, version="0.1", pnet_rand=True, verbose=False).eval()
         _load_backbone(model.net, file)
         return model

@@ -11,10 +11,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from vrestore.data.clips import some
 from vrestore.evaluation.benchmark import BenchmarkResult
 from vrestore.evaluation.cells import Cell, cell_to_plain, encode_number
 from vrestore.evaluation.cost import MEMORY_NOTE, TIME_NOTE
@@ -26,6 +28,7 @@ from vrestore.evaluation.summary import Column, Row, Table, Value, summarise
 DECIMALS = {"PSNR": 2, "SSIM": 4, "LPIPS": 4, "NIQE": 2}
 NOT_MEASURED = "not measured"
 BEST_MARK = "*"
+MOST_WARNINGS = 3  # of one method in the notes of a table
 
 
 def write_report(result: BenchmarkResult, folder: Path, pictures: Iterable[Path] = ()) -> list[Path]:
@@ -53,17 +56,40 @@ def write_report(result: BenchmarkResult, folder: Path, pictures: Iterable[Path]
 def print_report(result: BenchmarkResult, console: Console) -> None:
     """The tables and everything that a reader of the numbers must know, to the terminal."""
     for table in summarise(result):
-        shown = RichTable(title=title(table), title_justify="left", caption_justify="left")
-        shown.add_column("method")
-        for heading in _headings(table):
-            shown.add_column(heading, justify="right")
-        for row in table.rows:
-            cells = [Text(text, style="bold green" if best else "") for text, best in _texts(table, row)]
-            shown.add_row(Text(row.method, style="red" if row.failures else ""), *cells)
-        console.print(shown)
+        console.print(Text(title(table), style="bold"))
+        for part in _terminal_tables(table, console):
+            console.print(part)
         for note in notes(table):
             console.print(Text(note, style="red" if " failed" in note else "dim"))
     console.print(Text(environment_line(result.environment), style="dim"))
+
+
+def _terminal_tables(table: Table, console: Console) -> list[RichTable]:
+    """One table; in a narrow terminal the cost in one of its own, and then the intervals left to the files."""
+    headings, scores = _headings(table), len(table.columns)
+    unlimited = console.options.update_width(10_000)
+    everything = _terminal_table(table, headings)
+    if console.measure(everything, options=unlimited).maximum <= console.width:
+        return [everything]
+    cost = _terminal_table(table, headings[scores:], first=scores)
+    quality = _terminal_table(table, headings[:scores])
+    fits = console.measure(quality, options=unlimited).maximum <= console.width
+    return [quality if fits else _terminal_table(table, headings[:scores], intervals=False), cost]
+
+
+def _terminal_table(table: Table, headings: list[str], first: int = 0, intervals: bool = True) -> RichTable:
+    """Some columns of a table, from `first` on; intervals go on a line of their own."""
+    shown = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
+    shown.add_column("method", no_wrap=True)
+    for heading in headings:
+        shown.add_column(heading.replace(" (", "\n(", 1), justify="right", no_wrap=True)
+    for row in table.rows:
+        cells = []
+        for text, best in _texts(table, row)[first : first + len(headings)]:
+            text = text.replace(" [", "\n[").replace("not measured", "not\nmeasured").replace(" (", "\n(")
+            cells.append(Text(text if intervals else text.partition("\n[")[0], style="bold green" if best else ""))
+        shown.add_row(Text(row.method, style="red" if row.failures else ""), *cells)
+    return shown
 
 
 def to_markdown(result: BenchmarkResult, tables: list[Table], pictures: Iterable[Path] = ()) -> str:
@@ -78,7 +104,7 @@ def to_markdown(result: BenchmarkResult, tables: list[Table], pictures: Iterable
                 for row in table.rows
             ],
         )
-        lines += ["", *(f"- {note}" for note in notes(table)), "", "### Clips", ""]
+        lines += ["", *(f"- {note}" for note in notes(table, best="bold")), "", "### Clips", ""]
         headings = ["clip", "method", *(column.label for column in table.columns), "s/frame", "shift (px)"]
         lines += [*_markdown_table(headings, list(_clip_rows(table))), ""]
     lines += [line for picture in pictures for line in (f"![{picture.stem}]({picture.as_posix()})", "")]
@@ -128,19 +154,23 @@ def title(table: Table) -> str:
     return f"{known}: {len(table.clips)} clip{'' if len(table.clips) == 1 else 's'}, {table.frames} degraded frames"
 
 
-def notes(table: Table) -> list[str]:
+def notes(table: Table, best: str = BEST_MARK) -> list[str]:
     """What the numbers of a table mean, and everything that is missing or odd about them."""
     found = [f"{column.label}: {stamp(column.protocol)}" for column in table.columns]
     found.append(
         f"mean over clips of the mean over frames, with the {CONFIDENCE:.0%} bootstrap interval over clips in brackets "
-        f"(seed {BOOTSTRAP_SEED}); {BEST_MARK} best of the methods that measured every clip"
+        f"(seed {BOOTSTRAP_SEED}); {best}: best of the methods that measured every clip"
     )
     found.append(f"s/frame: {TIME_NOTE}; memory: {MEMORY_NOTE}")
     reasons = {v.reason: c.label for row in table.rows for v, c in _pairs(table, row) if v.reason}
     found += [f"{label} {NOT_MEASURED}: {reason}" for reason, label in reasons.items()]
     for row in table.rows:
-        found += [f"{row.method} failed{f' on {f.clip}' if f.clip else ''}: {f.error}" for f in row.failures]
-        found += [f"{row.method}, {clip}: {warning}" for clip, warning in _alignment_warnings(row)]
+        for error, clips in _grouped((f.error, f.clip) for f in row.failures).items():
+            found.append(f"{row.method} failed{f' on {some(clips)}' if clips else ''}: {error}")
+        warnings = _alignment_warnings(row)
+        found += [f"{row.method}, {clip}: {warning}" for clip, warning in warnings[:MOST_WARNINGS]]
+        if len(warnings) > MOST_WARNINGS:
+            found.append(f"{row.method}: {len(warnings) - MOST_WARNINGS} more misaligned clip(s), see results.csv")
         identical = max((value.infinite for value in row.values), default=0)
         if identical:
             found.append(f"{row.method}: {identical} frame(s) identical to the ground truth (infinite PSNR), left out")
@@ -160,15 +190,16 @@ def environment_line(environment: dict[str, Any]) -> str:
 
 
 def format_value(value: Value, column: Column) -> str:
-    """``27.31 [26.90, 27.80]*``, ``∞``, ``not measured``, ``27.31 (3 of 4 clips)``."""
+    """``27.31* [26.90, 27.80]``, ``∞``, ``not measured``, ``27.31 (3 of 4 clips)``."""
     if value.mean is None:
         return NOT_MEASURED if value.reason else "–"
     text = _number(value.mean, column)
     if not value.complete:
         return f"{text} ({value.measured} of {value.clips} clips)"
+    text += BEST_MARK if value.best else ""
     if value.interval is not None:
         text += f" [{_number(value.interval[0], column)}, {_number(value.interval[1], column)}]"
-    return text + (BEST_MARK if value.best else "")
+    return text
 
 
 def _number(value: float, column: Column) -> str:
@@ -202,6 +233,13 @@ def _pairs(table: Table, row: Row) -> list[tuple[Value, Column]]:
 
 def _used_gpu(table: Table) -> bool:
     return any(row.peak_cuda_bytes is not None for row in table.rows)
+
+
+def _grouped(pairs: Iterable[tuple[str, str | None]]) -> dict[str, list[str]]:
+    groups: dict[str, list[str]] = {}
+    for key, member in pairs:
+        groups.setdefault(key, []).extend([member] if member else [])
+    return groups
 
 
 def _alignment_warnings(row: Row) -> list[tuple[str, str]]:
@@ -265,6 +303,11 @@ def _csv_cell(cell: Cell) -> Iterable[dict[str, Any]]:
 
 def _rounded(value: float | None) -> str | None:
     return None if value is None else f"{value:.3f}"
+
+
+def _bold(text: str) -> str:
+    mean, mark, rest = text.partition(BEST_MARK)
+    return f"**{mean}**{rest}" if mark else text
 
 
 def _markdown_table(headings: list[str], rows: list[list[str]]) -> list[str]:
