@@ -62,7 +62,8 @@ def plan_path(
             f"frames of {w}x{h} are too large for a photograph of {width}x{height} pixels (width x height): "
             "there is no room to move without enlarging it; take a smaller size"
         )
-    zoom = max(1.0, largest * 0.78) * (1 + min(0.08, 0.5 * (largest - 1)) * _wave(n_frames, rng))
+    breath = min(0.08, 0.25 * (largest - 1))
+    zoom = max(1 / (1 - breath), 0.78 * largest) * (1 + breath * _wave(n_frames, rng))  # never below 1: no enlarging
     room_x = 0.5 * width - half_w * zoom
     room_y = 0.5 * height - half_h * zoom
     speed = rng.uniform(0.8, 1.6)  # pixels of the frame between frames

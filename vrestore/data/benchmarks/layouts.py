@@ -116,8 +116,8 @@ class LaidOutBenchmark(ClipBenchmark):
     def _published_folder(self, degradation: str) -> Path:
         if degradation not in self.layout.lq:
             raise ConfigError(
-                f"{self.layout.name} has no published version '{degradation}', only {', '.join(self.layout.lq)}; another "
-                "one is made by a config of DEGRADATIONS: degradation=dict(type='BicubicDown', scale=4)"
+                f"{self.layout.name} has no published version '{degradation}', only {', '.join(self.layout.lq)}; "
+                "another one is made by a config of DEGRADATIONS: degradation=dict(type='BicubicDown', scale=4)"
             )
         return self.root / self.layout.lq[degradation]
 
