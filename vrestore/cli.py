@@ -244,11 +244,13 @@ def test(arguments: argparse.Namespace) -> int:
     from vrestore.config import load_config
 
     config = load_config(arguments.config, arguments.cfg_options, arguments.plugin)
+    methods = None
     if arguments.methods is not None:
-        select_methods(config, [name.strip() for name in arguments.methods.split(",") if name.strip()])
+        methods = [name.strip() for name in arguments.methods.split(",") if name.strip()]
+        _let_zoo_join(config, methods)
     from vrestore.evaluation.test import test as run
 
-    return run(config, arguments.checkpoint, work_dir=arguments.work_dir, device=arguments.device)
+    return run(config, arguments.checkpoint, work_dir=arguments.work_dir, device=arguments.device, methods=methods)
 
 
 def restore(arguments: argparse.Namespace) -> int:
@@ -285,24 +287,16 @@ def zoo(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def select_methods(config: Any, names: Sequence[str]) -> None:
-    """Leave only the named methods in a benchmark config; a name of the zoo that it lacks joins.
-
-    Raises:
-        ConfigError: the config compares no methods, or a name is neither its nor the zoo's.
-    """
+def _let_zoo_join(config: Any, names: Sequence[str]) -> None:
+    """Add the zoo's restorers among `names` to the methods of a benchmark config that lacks them."""
     from vrestore.checkpoints.index import zoo as entries
-    from vrestore.config import check_keys
 
     methods = config.get("methods")
     if not isinstance(methods, (list, tuple)):
         raise ConfigError("--methods needs a benchmark config with methods=[…]")
-    if not names:
-        raise ConfigError("--methods needs at least one name")
-    own = {m if isinstance(m, str) else str(m.get("name") or m.get("model")): m for m in methods}
-    known = {**{name: name for name, entry in entries().items() if not entry.network}, **own}
-    check_keys(names, known, "the list of methods")
-    config["methods"] = [known[name] for name in dict.fromkeys(names)]
+    own = {m if isinstance(m, str) else m.get("name") or m.get("model") for m in methods}
+    joining = [name for name in names if name not in own and name in entries() and not entries()[name].network]
+    config["methods"] = [*methods, *joining]
 
 
 def _size(text: str) -> tuple[int, int]:

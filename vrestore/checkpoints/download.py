@@ -85,6 +85,7 @@ def _download(url: str, target: Path, sha256: str | None, progress: bool) -> Non
         check_sha256(part, sha256)
     except WeightsError as error:
         part.unlink()
+        _validator_file(part).unlink(missing_ok=True)
         raise WeightsError(f"{url} gave another file than expected: {error}") from error
     os.replace(part, target)
     _validator_file(part).unlink(missing_ok=True)

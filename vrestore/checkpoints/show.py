@@ -75,7 +75,12 @@ def _plain(value: Any) -> str:
 
 def _fractions(scales: str) -> str:
     """``0.25 to 4`` as ``1/4 to 4``."""
-    return " ".join(f"1/{round(1 / float(word))}" if word.startswith("0.") else word for word in scales.split(" "))
+
+    def shorter(word: str) -> str:
+        parts = round(1 / float(word)) if word.startswith("0.") else 0
+        return f"1/{parts}" if parts and abs(float(word) * parts - 1) < 1e-5 else word
+
+    return " ".join(shorter(word) for word in scales.split(" "))
 
 
 def _number(value: Any) -> str:
