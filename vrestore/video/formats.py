@@ -12,7 +12,7 @@ from vrestore.errors import MediaError
 from vrestore.video.pixels import UnknownLayoutError, layout_of
 
 # What a file is encoded with when nobody says otherwise. A name without a suffix is a folder of PNG files.
-CODEC_OF_SUFFIX = {".mp4": "h264", ".m4v": "h264", ".mov": "h264", ".mkv": "h264", ".avi": "ffv1", ".nut": "ffv1"}
+CODEC_OF_SUFFIX = {".mp4": "h264", ".m4v": "h264", ".mov": "h264", ".mkv": "h264"}
 ALIASES = {
     "h264": "h264", "avc": "h264", "x264": "h264", "libx264": "h264",
     "h265": "h265", "hevc": "h265", "x265": "h265", "libx265": "h265",
@@ -22,17 +22,18 @@ ENCODERS = {"h264": "libx264", "h265": "libx265", "ffv1": "ffv1", "png": "png"}
 # Visually lossless at moderate size; H.265's scale lies about two steps lower for the same quality.
 DEFAULT_CRF = {"h264": 17, "h265": 19}
 PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo")
+# x265 writes beyond its buffers at widths from 32 to 48 (seen in the encoder that PyAV 18.1 carries), which takes the whole
+# process down; one coding block is asked for.
+H265_LEAST_WIDTH = 64
 _CONTAINERS = {  # codecs that a container takes from us
     ".mp4": ("h264", "h265"),
     ".m4v": ("h264", "h265"),
     ".mov": ("h264", "h265"),
     ".mkv": ("h264", "h265", "ffv1"),
-    ".avi": ("ffv1",),
-    ".nut": ("h264", "h265", "ffv1"),
 }
 _BY_DEPTH = {  # the pixel format for a bit depth, smallest sufficient first
     "h264": {8: "yuv420p", 10: "yuv420p10le"},
-    "h265": {8: "yuv420p", 10: "yuv420p10le", 12: "yuv420p12le"},
+    "h265": {8: "yuv420p", 10: "yuv420p10le"},
     "ffv1": {8: "bgr0", 10: "gbrp10le", 12: "gbrp12le", 14: "gbrp14le", 16: "gbrp16le"},
     "png": {8: "rgb24", 16: "rgb48be"},
 }
@@ -114,7 +115,7 @@ def plan_encoding(
     Args:
         path: where to; its suffix names the container and, without `codec`, the codec.
         width, height: of the frames in pixels.
-        codec: ``h264``, ``h265``, ``ffv1`` or ``png``.
+        codec: ``h264``, ``h265``, ``ffv1`` or ``png``; None goes by the suffix, with H.265 for more than 8 bits.
         pix_fmt: FFmpeg's name; None takes 4:2:0 for H.264 and H.265 (4:4:4 where a side is odd), RGB for FFV1 and PNG.
         crf: quality of H.264 and H.265, 0 (lossless) to 51; None is 17 and 19.
         preset: speed of H.264 and H.265, ``ultrafast`` to ``placebo``; None is ``medium``.
@@ -124,10 +125,17 @@ def plan_encoding(
         MediaError: a combination that does not work; says what does.
     """
     name = codec_for(path, codec)
+    reasons = []
+    if codec is None and name == "h264" and bit_depth > 8 and pix_fmt is None and width >= H265_LEAST_WIDTH:
+        name = "h265"
+        reasons.append(f"the {bit_depth}-bit frames are written as H.265, because few players show H.264 of more than 8 bits")
     options = _options(name, crf, preset)
+    if name == "h265" and width < H265_LEAST_WIDTH:
+        raise MediaError(
+            f"h265 needs frames at least {H265_LEAST_WIDTH} pixels wide, but they are {width}x{height}; choose h264 or ffv1"
+        )
     if pix_fmt is not None:
         return Encoding(name, _checked_pix_fmt(name, pix_fmt, width, height), options)
-    reasons = []
     formats = _BY_DEPTH[name]
     depth = next((d for d in formats if d >= bit_depth), max(formats))
     if depth < bit_depth:
@@ -146,7 +154,7 @@ def _options(codec: str, crf: float | None, preset: str | None) -> dict[str, str
         given = [name for name, value in (("crf", crf), ("preset", preset)) if value is not None]
         if given:
             raise MediaError(f"{codec} is lossless and takes no {' and no '.join(given)}; leave it out or choose h264 or h265")
-        return {"level": "3", "slicecrc": "1", "slices": "4"} if codec == "ffv1" else {"pred": "mixed"}
+        return {"level": "3", "slicecrc": "1"} if codec == "ffv1" else {"pred": "mixed"}
     crf = DEFAULT_CRF[codec] if crf is None else crf
     if isinstance(crf, bool) or not isinstance(crf, (int, float)) or not 0 <= crf <= 51:
         raise MediaError(f"crf must be a number from 0 (lossless) to 51 (worst), got {crf!r}")

@@ -55,6 +55,7 @@ class VideoReader:
 
     Attributes:
         info: what `probe` finds.
+        frame_step: nominal seconds from frame to frame.
 
     Raises:
         MediaError: as `probe`; reading raises it where a frame cannot be had.
@@ -69,7 +70,7 @@ class VideoReader:
         self.info: VideoInfo = _look_up(self.path)[0]
         self._dtype = dtype
         self._threads = threads
-        self._step = 1 / Fraction(fps) if fps and self.info.kind == "folder" else self.info.frame_step
+        self.frame_step = 1 / Fraction(fps) if fps and self.info.kind == "folder" else self.info.frame_step
         self._folder = FrameFolder(self.path) if self.info.kind == "folder" else None
         self._warnings = list(self.info.warnings)
         self._decoding: Decoding | None = None
@@ -148,7 +149,7 @@ class VideoReader:
         if self._folder:
             for i in range(count):
                 block[i] = self._convert(self._folder.decode(start + i)[0], start + i)
-            return FrameBlock(block, [(start + i) * self._step for i in range(count)], start)
+            return FrameBlock(block, [(start + i) * self.frame_step for i in range(count)], start)
         if not self._fill(block, start):
             # The container's index does not hold what it says: count the frames themselves.
             _look_up(self.path)[1].recount()

@@ -30,8 +30,8 @@ class VideoWriter:
     When the block is left by an exception nothing stays behind, and what was at `path` before is untouched.
 
     Args:
-        path: a file ending in .mp4, .m4v, .mov, .mkv (H.264 unless told otherwise), .avi or .nut (FFV1), or a name without a
-            suffix for a folder of PNG files. FFV1 and PNG are lossless: RGB of up to 16 bits comes back bit for bit.
+        path: a file ending in .mp4, .m4v, .mov, .mkv (H.264 unless told otherwise), or a name without a suffix for a
+            folder of PNG files. FFV1 and PNG are lossless: RGB of up to 16 bits comes back bit for bit.
         fps: nominal frames a second; gives the times of frames that are written without.
         codec: ``h264``, ``h265``, ``ffv1`` or ``png``.
         crf, preset, pix_fmt: see `formats.plan_encoding`.
@@ -42,8 +42,13 @@ class VideoWriter:
         sample_aspect_ratio: width : height of a pixel, for files.
         sound_from: a file whose sound is copied into a file that can hold it.
         sound_shift: seconds to subtract from the times of that sound.
+        end_time: seconds at which the last frame ends; None shows it for as long as the one before.
         overwrite: replace what is at `path`.
         check: called with the temporary path when all is written; what it raises keeps the output from its place.
+
+    Attributes:
+        warnings: sentences on choices that a person may not expect.
+        tags: colour tags that a file is given; known from the first frame on, None for a folder.
 
     Raises:
         MediaError: the output cannot be made as asked; says what would work.
@@ -64,6 +69,7 @@ class VideoWriter:
         sample_aspect_ratio: Fraction = Fraction(1),
         sound_from: str | Path | None = None,
         sound_shift: Fraction = Fraction(0),
+        end_time: Fraction | None = None,
         overwrite: bool = False,
         check: Callable[[Path], None] | None = None,
     ):
@@ -78,9 +84,10 @@ class VideoWriter:
         self._sound_from = None if sound_from is None else Path(sound_from)
         self._sound_shift = sound_shift
         self._overwrite = overwrite
-        self._check = check
+        self._end_time = end_time
+        self.check = check
         codec_for(self.path, codec)
-        plan_encoding(self.path, 16, 16, **self._choice)  # a wrong option fails here, before the first frame
+        plan_encoding(self.path, 128, 128, **self._choice)  # a wrong option fails here, before the first frame
         check_target(self.path, overwrite)
         self._encoder: FileEncoder | FolderEncoder | None = None
         self._encoding: Encoding | None = None
@@ -90,6 +97,7 @@ class VideoWriter:
         self._last_tick: int | None = None
         self._frames = 0
         self.warnings: list[str] = []
+        self.tags: ColourTags | None = None
 
     @property
     def frames_written(self) -> int:
@@ -151,6 +159,8 @@ class VideoWriter:
         tags = replace(self._colour, matrix="rgb", range="full") if rgb else self._colour
         if not rgb and tags.matrix in (None, "rgb"):
             tags = replace(tags, matrix="bt709", range="limited" if tags.matrix == "rgb" else tags.range)
+        tags = replace(tags, range=tags.range or "limited")
+        self.tags = None if self._encoding.codec == "png" else tags
         self._tick = self._time_base or tick_for(self._fps)
         if self._encoding.codec == "png":
             with media_errors(self.path, "cannot be written"):
@@ -164,7 +174,7 @@ class VideoWriter:
             height,
             fps=self._fps,
             time_base=self._tick,
-            tags=replace(tags, range=tags.range or "limited"),
+            tags=tags,
             sample_aspect_ratio=self._aspect,
             sound_from=self._sound_from,
             sound_shift=self._sound_shift,
@@ -192,11 +202,13 @@ class VideoWriter:
     def _finish(self) -> None:
         if self._encoder is None or self._held is None:
             raise MediaError(f"'{self.path}' is not written: no frame came")
+        if self._end_time is not None and self._end_time > self._held[1]:
+            self._last_step = self._end_time - self._held[1]
         self._encode(*self._held)
         with media_errors(self.path, "cannot be written"):
             self._encoder.finish()
-        if self._check is not None:
-            self._check(self._temporary)
+        if self.check is not None:
+            self.check(self._temporary)
         with media_errors(self.path, "cannot be put into its place"):
             move_into_place(self._temporary, self.path, self._overwrite)
 
