@@ -96,7 +96,10 @@ def whole(section: Mapping[str, Any], name: str, where: str, default: int | None
 
 
 def _check_keys(cfg: Mapping[str, Any]) -> None:
-    check_keys((key for key in cfg if not key.startswith("_")), KNOWN_KEYS, "the training config")
+    try:
+        check_keys((key for key in cfg if not key.startswith("_")), KNOWN_KEYS, "the training config")
+    except ConfigError as error:
+        raise ConfigError(f"{error}; helper values of a config begin with '_'") from None
     for key in REQUIRED_KEYS:
         if not isinstance(cfg.get(key), Mapping):
             found = "it is missing" if cfg.get(key) is None else f"got {type(cfg[key]).__name__}"
@@ -126,6 +129,13 @@ def _check_parts(cfg: Mapping[str, Any]) -> None:
     schedulers = cfg.get("param_scheduler") or []
     for i, scheduler in enumerate(schedulers if isinstance(schedulers, list | tuple) else [schedulers]):
         check_type(PARAM_SCHEDULERS, scheduler, f"param_scheduler[{i}]", optimizer=None)
+        if scheduler.get("by_epoch", False):
+            raise ConfigError(
+                f"param_scheduler[{i}].by_epoch=True is not served: a stream has no epochs; count iterations"
+            )
+        begin, end = scheduler.get("begin", 0), scheduler.get("end", cfg["train_cfg"]["max_iters"])
+        if end <= begin < cfg["train_cfg"]["max_iters"]:
+            raise ConfigError(f"param_scheduler[{i}] ends at {end}, before it begins at {begin}")
     for name, hook in (cfg.get("default_hooks") or {}).items():
         if hook is not None:
             check_hook(hook, f"default_hooks.{name}", DEFAULT_HOOKS.get(name, {}))

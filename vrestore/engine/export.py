@@ -13,12 +13,15 @@ from torch import Tensor
 
 from vrestore.engine.checkpoint import load_checkpoint
 from vrestore.engine.files import write_whole
-from vrestore.errors import WeightsError
+from vrestore.errors import ConfigError, WeightsError
 
 BACKBONE = "backbone."
+ROUNDINGS = {"fp16": torch.float16, "bf16": torch.bfloat16}
 
 
-def export_weights(checkpoint: str | Path, out: str | Path, *, prefix: str | None = None) -> Path:
+def export_weights(
+    checkpoint: str | Path, out: str | Path, *, prefix: str | None = None, dtype: str | None = None
+) -> Path:
     """Write the (averaged) weights of a checkpoint as safetensors.
 
     Args:
@@ -26,6 +29,7 @@ def export_weights(checkpoint: str | Path, out: str | Path, *, prefix: str | Non
         out: file to write, ``….safetensors``.
         prefix: only parameters of this part, without the prefix. None takes ``backbone.`` where the model has one, so
             that the names are those of the network itself; ``''`` takes everything.
+        dtype: ``fp16`` or ``bf16`` rounds floating point weights to half the size; None keeps them.
 
     Returns:
         `out`. Its metadata, all text: `format`, `config` (name of the training config), `iterations`, `architecture`
@@ -33,6 +37,7 @@ def export_weights(checkpoint: str | Path, out: str | Path, *, prefix: str | Non
         (see `sha256_of_tensors`), `vrestore_version`.
 
     Raises:
+        ConfigError: an unknown dtype.
         WeightsError: the checkpoint is damaged, or has no such part.
         TrainingError: `out` could not be written.
     """
@@ -40,7 +45,11 @@ def export_weights(checkpoint: str | Path, out: str | Path, *, prefix: str | Non
     state, meta = data["state_dict"], data.get("meta", {})
     if prefix is None:
         prefix = BACKBONE if any(name.startswith(BACKBONE) for name in state) else ""
+    if dtype not in (None, *ROUNDINGS):
+        raise ConfigError(f"dtype must be None, {' or '.join(ROUNDINGS)}, got {dtype!r}")
     tensors = {name[len(prefix) :]: t.contiguous() for name, t in state.items() if name.startswith(prefix)}
+    if dtype is not None:
+        tensors = {n: t.to(ROUNDINGS[dtype]) if t.is_floating_point() else t for n, t in tensors.items()}
     if not tensors:
         raise WeightsError(f"{checkpoint} has no weights under '{prefix}'")
     model = meta.get("model", {})

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import random
+import sys
 import time
 from collections.abc import Iterator
 
 import numpy as np
 import torch
 import torch.distributed
-from mmengine.dist import get_rank, get_world_size
+from mmengine.dist import get_rank, get_world_size, is_main_process
 from mmengine.evaluator import Evaluator
 from mmengine.runner import BaseLoop
+from rich.progress import track
 from torch.utils.data import DataLoader
 
 from vrestore.engine.optim import NonFiniteError
@@ -163,7 +165,8 @@ class ClipValLoop(BaseLoop):
         self.runner.call_hook("before_val_epoch")
         self.runner.model.eval()
         stop = self.runner.stop_request
-        for index, batch in enumerate(self.dataloader):
+        quiet = not (is_main_process() and sys.stdout.isatty())
+        for index, batch in enumerate(track(self.dataloader, "validation", transient=True, disable=quiet)):
             stop.agree([])
             if stop.agreed:
                 break

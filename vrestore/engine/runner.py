@@ -25,6 +25,7 @@ from mmengine.runner import Runner as MMEngineRunner
 from torch.utils.data import DataLoader
 
 from vrestore.engine import checkpoint as checkpoints
+from vrestore.engine import schedules
 from vrestore.engine.hooks import DEFAULT_HOOKS, SafeCheckpointHook
 from vrestore.engine.loaders import build_dataloader
 from vrestore.engine.loops import StreamTrainLoop
@@ -37,7 +38,6 @@ from vrestore.registry import (
     LOOPS,
     METRICS,
     MODELS,
-    PARAM_SCHEDULERS,
     RUNNERS,
     VISUALIZERS,
 )
@@ -66,6 +66,8 @@ class Runner(MMEngineRunner):
         resume_from: a loaded checkpoint to go on from, or None.
         **kwargs: what MMEngine's Runner takes.
     """
+
+    param_schedulers: Any
 
     def __init__(self, model: nn.Module | dict, *, resume_from: dict | None = None, **kwargs: Any):
         self.stop_request = StopRequest()
@@ -149,16 +151,7 @@ class Runner(MMEngineRunner):
         return built
 
     def _build_param_scheduler(self, scheduler, optim_wrapper) -> list:
-        configs = scheduler if isinstance(scheduler, list | tuple) else [scheduler]
-        built = []
-        for cfg in configs:
-            if isinstance(cfg, dict):
-                cfg = {"by_epoch": False, "end": self.max_iters, **cfg}
-                if cfg["by_epoch"]:
-                    raise ConfigError(f"param_scheduler {cfg['type']}: by_epoch=True is not served; count iterations")
-                cfg = PARAM_SCHEDULERS.build(cfg, default_args={"optimizer": optim_wrapper})
-            built.append(cfg)
-        return built
+        return schedules.build_schedules(scheduler, optim_wrapper, self.max_iters, self.logger.warning)
 
     def build_logger(self, log_level: int | str = "INFO", log_file: str | None = None, **kwargs: Any):
         return super().build_logger(log_level, log_file, logger_name="vrestore", **kwargs)
@@ -320,16 +313,28 @@ class Runner(MMEngineRunner):
         checkpoints.check_fits(data["state_dict"], model, source)
         model.load_state_dict(data["state_dict"])
         self.message_hub.load_state_dict(data["message_hub"])
-        try:
-            self.optim_wrapper.load_state_dict(data["optimizer"])
-        except (ValueError, KeyError) as error:
-            raise ConfigError(f"the config's optimiser is not the one of {source}: {error}") from error
-        if self.param_schedulers:
-            saved = data.get("param_schedulers", [])
-            for ours, theirs in zip(_flat(self.param_schedulers), _flat(saved), strict=True):
-                ours.load_state_dict(theirs)
+        self._resume_optimiser(data["optimizer"], schedules.flat(data.get("param_schedulers")), meta["iter"])
         self.train_loop.iter, self.train_loop.draws = meta["iter"], meta["draws"]
         self.logger.info(f"resumed after iteration {meta['iter']}")
+
+    def _resume_optimiser(self, state: dict, saved_schedules: list[dict], done: int) -> None:
+        """Put the optimiser and its schedules where they stood; a config that has changed its schedule is followed."""
+        rates = schedules.starting_rates(self.optim_wrapper)
+        try:
+            self.optim_wrapper.load_state_dict(state)
+        except (ValueError, KeyError) as error:
+            raise ConfigError(f"the config's optimiser is not the one of the checkpoint: {error}") from error
+        ours = schedules.flat(self.param_schedulers)
+        if ours and schedules.are_as_saved(ours, saved_schedules):
+            for schedule, saved in zip(ours, saved_schedules, strict=True):
+                schedule.load_state_dict(saved)
+            return
+        if ours or saved_schedules:
+            self.logger.warning("the schedule is not the checkpoint's: from here on the config's is followed")
+        schedules.start_over(self.optim_wrapper, rates)
+        if ours:
+            self.param_schedulers = self.build_param_scheduler(self.cfg.to_dict()["param_scheduler"])
+            schedules.replay(schedules.flat(self.param_schedulers), done)
 
     def _warn_of_changes(self, meta: dict) -> None:
         now = {
@@ -389,12 +394,6 @@ def _lasting(message_hub: dict) -> dict:
     info = {k: v for k, v in message_hub["runtime_info"].items() if k not in passing}
     resumed = {k: v for k, v in message_hub["resumed_keys"].items() if k in info or k in message_hub["log_scalars"]}
     return {**message_hub, "runtime_info": info, "resumed_keys": resumed}
-
-
-def _flat(schedulers: Any) -> list:
-    if isinstance(schedulers, dict):
-        return [s for group in schedulers.values() for s in group]
-    return list(schedulers)
 
 
 def _map_lists(function, schedulers: Any) -> Any:
