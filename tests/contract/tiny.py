@@ -1,0 +1,25 @@
+"""A tiny config for every registry entry that the contract tests build. A new entry needs one line here."""
+
+SPYNET = dict(type="SPyNet", num_levels=2, channels=(4, 4, 4, 4), kernel_size=3)
+BASICVSR = dict(type="BasicVSR", mid_channels=8, num_blocks=1, hr_channels=8, spynet=SPYNET)
+
+# net(lq_BTCHW) -> hq_BTCHW
+CLIP_BACKBONES = {"BasicVSR": BASICVSR}
+# net(ref_NCHW, supp_NCHW) -> flow_N2HW
+FLOW_BACKBONES = {"SPyNet": SPYNET}
+# networks over latents, called by diffusion restorers
+LATENT_BACKBONES: dict[str, dict] = {}
+
+RESTORERS = {
+    "ResampleRestorer": dict(type="ResampleRestorer", spatial="bicubic", temporal="blend"),
+    "RegressionRestorer": dict(type="RegressionRestorer", backbone=BASICVSR),
+}
+LOSSES = {name: dict(type=name) for name in ("L1Loss", "MSELoss", "CharbonnierLoss")}
+# loss(intermediates, lq, hq)
+AUXILIARY_LOSSES = {"PhotometricFlowLoss": dict(type="PhotometricFlowLoss")}
+DEGRADATIONS = {
+    "BicubicDown": dict(type="BicubicDown", scale=2),
+    "BlurDown": dict(type="BlurDown", scale=2),
+    "Identity": dict(type="Identity"),
+    "Compose": dict(type="Compose", steps=[dict(type="Identity"), dict(type="BicubicDown", scale=2)]),
+}
