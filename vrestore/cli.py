@@ -18,7 +18,7 @@ INTERRUPTED = 130
 # Options of `restore` that go to restore_video under their own name, and only when given: each default has one home.
 RESTORE_OPTIONS = (
     *("weights", "scale", "size", "fps", "prompt", "negative_prompt", "strength", "steps", "seed", "precision"),
-    *("codec", "crf", "preset", "pix_fmt", "block_frames", "device", "overwrite"),
+    *("folder_fps", "codec", "crf", "preset", "pix_fmt", "block_frames", "device", "overwrite"),
 )
 
 
@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as error:
         if debug:
             raise
-        print(f"vrestore: {error or 'interrupted'}", file=sys.stderr)
+        print(f"vrestore: {str(error) or 'interrupted'}", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # `vrestore zoo | head`; without this Python complains again when it flushes stdout
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -172,7 +172,7 @@ def _add_restore(commands: Any, common: argparse.ArgumentParser) -> None:
         "restore a video or a folder of frames",
         "examples:\n"
         "  vrestore restore in.mp4 out.mp4 --model basicvsr-small-x4\n"
-        "  vrestore restore in.mp4 out.mkv --model lanczos --size 1080x1920 --codec libx265 --pix-fmt yuv420p10le\n"
+        "  vrestore restore in.mp4 out.mkv --model lanczos --size 1080x1920 --codec h265 --pix-fmt yuv420p10le\n"
         "  vrestore restore frames/ out.mp4 --model bicubic --scale 2 --fps 60\n"
         "  vrestore restore in.mp4 out.mkv --codec ffv1 --config my_config.py --weights work_dirs/my/iter_10000.pth\n\n"
         "'vrestore zoo' lists the models. An output that exists is only replaced with --overwrite.",
@@ -189,6 +189,9 @@ def _add_restore(commands: Any, common: argparse.ArgumentParser) -> None:
     asked.add_argument("--scale", type=float, help="factor of height and width")
     asked.add_argument("--size", type=_size, metavar="HxW", help="height x width in pixels instead, e.g. 1080x1920")
     asked.add_argument("--fps", type=_rate, metavar="RATE", help="frame rate, e.g. 60 or 24000/1001")
+    asked.add_argument(
+        "--folder-fps", type=_rate, metavar="RATE", help="frame rate of a folder of images (default: 25)"
+    )
     asked.add_argument("--prompt", help="text for models that take one")
     asked.add_argument("--negative-prompt", metavar="TEXT", help="what to steer away from")
     asked.add_argument("--strength", type=int, metavar="0-300", help="noise added first by generative models")
@@ -196,8 +199,8 @@ def _add_restore(commands: Any, common: argparse.ArgumentParser) -> None:
     asked.add_argument("--seed", type=int, help="of all randomness (default: 0)")
     asked.add_argument("--precision", metavar="fp32|bf16|fp16", help="of the computation (default: fp32)")
     output = parser.add_argument_group("output")
-    output.add_argument("--codec", help="libx264, libx265, ffv1, … (default: by the ending of OUT)")
-    output.add_argument("--crf", type=int, help="quality of H.264 and H.265: lower is better and larger")
+    output.add_argument("--codec", help="h264, h265, ffv1 or png (default: by the ending of OUT)")
+    output.add_argument("--crf", type=float, help="quality of H.264 and H.265: lower is better and larger")
     output.add_argument("--preset", help="speed of H.264 and H.265: ultrafast … veryslow")
     output.add_argument("--pix-fmt", metavar="FORMAT", help="e.g. yuv420p, yuv444p, yuv420p10le")
     output.add_argument("--block-frames", type=int, metavar="N", help="frames in memory at a time")
