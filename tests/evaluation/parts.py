@@ -14,9 +14,7 @@ from vrestore.restorers.capabilities import Capabilities, Scales
 X4 = Capabilities(spatial_scales=Scales(fixed=(4.0,)))
 
 
-def moving_clip(
-    seed: int, frames: int = 4, height: int = 64, width: int = 80, step_px: tuple[int, int] = (1, 2)
-) -> Tensor:
+def moving_clip(seed: int, frames: int = 4, height: int = 64, width: int = 80, step_px=(1, 2)) -> Tensor:
     """A textured picture that moves by `step_px` (down, right) a frame: (T, 3, H, W), 8-bit levels in [0, 1]."""
     rng = np.random.default_rng(seed)
     h, w = height + 8 * frames, width + 8 * frames
