@@ -2,5 +2,6 @@
 
 from vrestore.backbones.basicvsr import BasicVSR
 from vrestore.backbones.spynet import SPyNet
+from vrestore.backbones.unet3d import UNet3D
 
-__all__ = ["BasicVSR", "SPyNet"]
+__all__ = ["BasicVSR", "SPyNet", "UNet3D"]
