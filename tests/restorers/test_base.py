@@ -1,0 +1,76 @@
+"""BaseRestorer.restore: checks, padding, cropping, target sizes."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from vrestore.errors import RequestError
+from vrestore.restorers import BaseRestorer, Capabilities, Request, Scales
+from vrestore.restorers.base import pad_to_multiple
+
+
+class Doubler(BaseRestorer):
+    """Repeats pixels; accepts sides that are multiples of 6 only, and overshoots."""
+
+    def __init__(self):
+        super().__init__()
+        self.offset = torch.nn.Parameter(torch.zeros(()))
+        self.seen = []
+
+    @property
+    def capabilities(self):
+        return Capabilities(spatial_scales=Scales(fixed=(2.0,)), default_scale=2.0, size_multiple=6, least_size_px=3)
+
+    def restore_frames(self, frames_TCHW, request):
+        assert not self.training
+        self.seen.append(tuple(frames_TCHW.shape))
+        return F.interpolate(frames_TCHW, scale_factor=2.0) * 1.5 + self.offset
+
+
+@pytest.mark.parametrize(("h", "w"), [(6, 12), (7, 11), (3, 4)])
+def test_pads_to_the_multiple_and_crops_back(h, w):
+    restorer = Doubler()
+    frames = torch.rand(2, 3, h, w)
+    out = restorer.restore(frames)
+    assert all(side % 6 == 0 for side in restorer.seen[0][-2:])
+    assert out.shape == (2, 3, 2 * h, 2 * w)
+    torch.testing.assert_close(out, (F.interpolate(frames, scale_factor=2.0) * 1.5).clamp(0, 1))
+    assert restorer.training, "the mode it was in is restored"
+
+
+def test_a_target_size_is_resampled_to():
+    assert Doubler().restore(torch.rand(1, 3, 7, 9), Request(size=(20, 11))).shape == (1, 3, 20, 11)
+
+
+@pytest.mark.parametrize(
+    ("frames", "message"),
+    [
+        ([1, 2], r"must be a tensor \(T, 3, H, W\), got list"),
+        (torch.rand(3, 8, 8), r"shape \(T, 3, H, W\).*got \(3, 8, 8\)"),
+        (torch.rand(2, 4, 8, 8), r"3 RGB channels, got \(2, 4, 8, 8\)"),
+        (torch.rand(0, 3, 8, 8), r"frames are empty"),
+        (torch.zeros(1, 3, 8, 8, dtype=torch.uint8), r"floating point in \[0, 1\], got torch.uint8"),
+        (torch.rand(1, 3, 8, 8) * 255, r"must lie in \[0, 1\], got values from"),
+        (torch.full((1, 3, 8, 8), float("nan")), r"must lie in \[0, 1\]"),
+        (torch.rand(1, 3, 2, 8), r"at least 3 pixels"),
+    ],
+)
+def test_wrong_frames_are_named(frames, message):
+    with pytest.raises(RequestError, match=message):
+        Doubler().restore(frames)
+
+
+def test_padding_mirrors_and_falls_back_on_repeating():
+    frames = torch.arange(4.0).view(1, 1, 1, 4).expand(1, 1, 4, 4)
+    assert pad_to_multiple(frames, 6)[0, 0, 0].tolist() == [0, 1, 2, 3, 2, 1]
+    assert pad_to_multiple(frames[..., :2], 6)[0, 0, 0].tolist() == [0, 1, 1, 1, 1, 1]
+    assert pad_to_multiple(frames, 4) is frames
+
+
+def test_modes_of_forward():
+    lq = torch.rand(1, 2, 3, 6, 6)
+    assert Doubler().eval()(lq, mode="tensor").shape == (1, 2, 3, 12, 12)
+    with pytest.raises(ValueError, match="mode must be"):
+        Doubler()(lq, mode="train")
+    with pytest.raises(RequestError, match="needs clean frames"):
+        Doubler()(lq, mode="loss")

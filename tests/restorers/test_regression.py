@@ -1,0 +1,49 @@
+"""RegressionRestorer: losses, and that training lowers them."""
+
+import pytest
+import torch
+
+from tests.contract import tiny
+from vrestore.errors import ConfigError
+from vrestore.registry import MODELS
+
+
+def build(**more):
+    return MODELS.build(dict(type="RegressionRestorer", backbone=tiny.BASICVSR, **more))
+
+
+def test_pixel_loss_of_the_bilinear_start():
+    restorer = build(pixel_loss=dict(type="L1Loss"))
+    lq = torch.rand(2, 3, 3, 8, 8)
+    base = torch.nn.functional.interpolate(lq.flatten(0, 1), scale_factor=4, mode="bilinear").view(2, 3, 3, 32, 32)
+    losses = restorer.loss(lq, base + 0.25)
+    assert list(losses) == ["loss_pixel"]
+    assert losses["loss_pixel"].item() == pytest.approx(0.25, abs=1e-5)
+
+
+def test_auxiliary_losses_are_added_by_name():
+    losses = build(auxiliary_losses=dict(flow=dict(type="PhotometricFlowLoss"))).loss(
+        torch.rand(1, 3, 3, 16, 16), torch.rand(1, 3, 3, 64, 64)
+    )
+    assert set(losses) == {"loss_pixel", "loss_flow"}
+
+
+def test_a_scale_that_does_not_fit_is_explained():
+    with pytest.raises(ConfigError, match="the data's scale and the network's scale differ"):
+        build().loss(torch.rand(1, 2, 3, 8, 8), torch.rand(1, 2, 3, 16, 16))
+
+
+def test_training_lowers_the_loss():
+    torch.manual_seed(1)
+    restorer = build()
+    hq = torch.rand(1, 3, 3, 32, 32)
+    lq = torch.nn.functional.avg_pool2d(hq.flatten(0, 1), 4).view(1, 3, 3, 8, 8)
+    optimiser = torch.optim.Adam(restorer.parameters(), lr=3e-3)
+    values = []
+    for _ in range(30):
+        loss = restorer.loss(lq, hq)["loss_pixel"]
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        values.append(loss.item())
+    assert values[-1] < 0.97 * values[0]
