@@ -14,6 +14,7 @@ FAULTS = [
     ({"train_cfg": {}}, r"train_cfg needs max_iters, a whole number >= 1"),
     ({"train_cfg.max_iters": 1.5}, r"train_cfg\.max_iters must be a whole number >= 1, got 1\.5"),
     ({"train_cfg.max_iters": 0}, r"train_cfg\.max_iters must be a whole number >= 1, got 0"),
+    ({"randomness": {"seed": -1}}, r"randomness\.seed must be a whole number >= 0, got -1"),
     ({"train_cfg.val_interval": -1}, r"train_cfg\.val_interval must be a whole number >= 1, got -1"),
     ({"train_cfg.max_epochs": 3}, r"train_cfg: StreamTrainLoop \(LOOPS\) takes no argument 'max_epochs'"),
     ({"train_dataloader.dataset": "clips"}, r"train_dataloader needs dataset=dict\(type='…', …\)"),

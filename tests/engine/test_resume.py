@@ -90,16 +90,42 @@ def test_checkpoint_of_another_model_is_refused_before_any_work(tmp_path):
     assert not (tmp_path / "b").exists()
 
 
-def test_finished_run_and_weights_only_file_cannot_be_resumed(tmp_path):
-    config = tiny_config(**{"train_cfg.max_iters": 4})
-    train(config, work_dir=tmp_path)
-    with pytest.raises(ConfigError, match=r"already at iteration 4 of train_cfg\.max_iters=4"):
-        train(config, work_dir=tmp_path, resume=True)
+def test_what_cannot_be_resumed_says_so(tmp_path):
+    train(tiny_config(**{"train_cfg.max_iters": 4}), work_dir=tmp_path)
+    with pytest.raises(ConfigError, match=r"iter_4\.pth is at iteration 4, beyond train_cfg\.max_iters=2"):
+        train(tiny_config(**{"train_cfg.max_iters": 2}), work_dir=tmp_path, resume=True)
     best = next(tmp_path.glob("best_*.pth"))
     with pytest.raises(WeightsError, match="holds weights only"):
         train(tiny_config(), work_dir=tmp_path, resume=best)
     with pytest.raises(WeightsError, match="there is no checkpoint"):
         train(tiny_config(), work_dir=tmp_path, resume=tmp_path / "nothing.pth")
+
+
+def test_signal_in_the_last_iteration_leaves_only_the_end_to_do(tmp_path):
+    config = tiny_config()
+    train(config, work_dir=tmp_path / "whole")
+    with pytest.raises(TrainingStopped):
+        train(with_hook(config, type="EndAt", at=12, how="SIGTERM"), work_dir=tmp_path / "cut")
+    assert not (tmp_path / "cut" / "weights.safetensors").exists()
+    train(config, work_dir=tmp_path / "cut", resume=True)
+    assert_same_run(tmp_path / "whole", tmp_path / "cut")
+    train(config, work_dir=tmp_path / "cut", resume=True)  # a job that is started once more does no harm
+    assert_same_run(tmp_path / "whole", tmp_path / "cut")
+
+
+def test_average_can_be_dropped_and_taken_up(tmp_path):
+    changes = {"train_cfg.max_iters": 4, "optim_wrapper.optimizer.lr": 0.0, "param_scheduler": []}
+    averaged = tiny_config(**changes)
+    plain = {**averaged, "custom_hooks": []}
+    weights = {}
+    trained = train(tiny_config(**{"train_cfg.max_iters": 4}), work_dir=tmp_path)  # raw and averaged weights differ
+    weights["raw"] = trained.model.backbone.body.weight.clone()
+    changes = {**changes, "train_cfg.max_iters": 5}
+    dropped = train({**plain, "train_cfg": {"max_iters": 5}}, work_dir=tmp_path, resume=True)
+    assert torch.equal(dropped.model.backbone.body.weight, weights["raw"])
+    train({**averaged, "train_cfg": {"max_iters": 6}}, work_dir=tmp_path, resume=True)
+    again = torch.load(tmp_path / "iter_6.pth", weights_only=True)
+    assert torch.equal(again["state_dict"]["backbone.body.weight"], weights["raw"])
 
 
 def test_resume_without_a_checkpoint_starts_anew(tmp_path):

@@ -76,6 +76,7 @@ def check_training_config(cfg: Mapping[str, Any]) -> None:
     """
     _check_keys(cfg)
     max_iters = whole(cfg["train_cfg"], "max_iters", "train_cfg")
+    whole(cfg.get("randomness") or {}, "seed", "randomness", default=0, least=0)
     _check_parts(cfg)
     _check_validation(cfg)
     _check_steps(cfg, max_iters)

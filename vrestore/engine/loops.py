@@ -14,6 +14,7 @@ from mmengine.dist import get_rank, get_world_size, is_main_process
 from mmengine.evaluator import Evaluator
 from mmengine.runner import BaseLoop
 from rich.progress import track
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from vrestore.engine.optim import NonFiniteError
@@ -75,7 +76,8 @@ class StreamTrainLoop(BaseLoop):
             # A checkpoint is written before the validation of its iteration, and so knows nothing of its result.
             self._validate_if_due()
         self.dataloader.sampler.set_start(self.draws)
-        batches = iter(self.dataloader)  # draws from the global generator, hence before an iteration's seed
+        # Starting a data loader draws from the global generator, hence before an iteration's seed.
+        batches = iter(self.dataloader) if self.iter < self.max_iters else iter(())
         while self.iter < self.max_iters and not self.stop_training:
             self.runner.model.train()
             seed_iteration(self.runner.seed, get_rank(), self.iter)
@@ -95,8 +97,8 @@ class StreamTrainLoop(BaseLoop):
             outputs = self.runner.model.train_step(batch, optim_wrapper=self.runner.optim_wrapper)
         except NonFiniteError as error:
             raise TrainingError(self._explain_non_finite(error)) from None
-        values = self.runner.stop_request.agree([float(value.detach()) for value in outputs.values()])
-        outputs = dict(zip(outputs, values, strict=True))
+        local = [float(value.detach()) if isinstance(value, Tensor) else float(value) for value in outputs.values()]
+        outputs = dict(zip(outputs, self.runner.stop_request.agree(local), strict=True))
         self.draws += self.dataloader.batch_size * get_world_size()
         self.runner.call_hook("after_train_iter", batch_idx=self.iter, data_batch=batch, outputs=outputs)
         self.iter += 1
@@ -135,12 +137,15 @@ class StreamTrainLoop(BaseLoop):
         everywhere: list = [local] * get_world_size()
         if get_world_size() > 1:
             torch.distributed.all_gather_object(everywhere, local)
-        pairs = [pair for finite, clips in everywhere for pair in zip(finite, clips, strict=True)]
-        bad = [names for finite, names in pairs if not finite]
+        bad, every = [], []
+        for finite, clips in everywhere:
+            every += clips
+            whole = len(finite) == len(clips)  # one loss an iteration, as everything but unusual training steps has it
+            bad += [names for i, names in enumerate(clips) if not (finite[i] if whole else all(finite))]
         what = "the loss" if bad else "the gradient"
-        clips = sorted({name for names in bad or [clips for _, clips in pairs] for name in names})
+        names = sorted({name for names in bad or every for name in names})
         return (
-            f"{what} is NaN or infinite at iteration {self.iter + 1}, in the batch of the clips {', '.join(clips)}; "
+            f"{what} is NaN or infinite at iteration {self.iter + 1}, in the batch of the clips {', '.join(names)}; "
             f"no step was made, and {self.runner.describe_last_checkpoint()}"
         )
 

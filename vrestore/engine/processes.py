@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
 import torch
 import torch.distributed
@@ -41,6 +44,18 @@ def join_processes(backend: str | None = None, timeout: float | None = None) -> 
         backend or ("nccl" if on_cuda else "gloo"), timeout=None if timeout is None else timedelta(seconds=timeout)
     )
     return True
+
+
+@contextmanager
+def processes(launcher: str, **settings: Any) -> Iterator[None]:
+    """`join_processes` where `launcher` is ``pytorch``, and leave them at the end of the block.
+
+    After an error nothing is waited for: the launcher ends the other processes.
+    """
+    joined = launcher == "pytorch" and join_processes(**settings)
+    yield
+    if joined:
+        torch.distributed.destroy_process_group()
 
 
 def share_model(model: torch.nn.Module, find_unused_parameters: bool = False) -> MMDistributedDataParallel:

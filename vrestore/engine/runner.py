@@ -18,7 +18,7 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import barrier, master_only
 from mmengine.evaluator import Evaluator
-from mmengine.hooks import Hook
+from mmengine.hooks import EMAHook, Hook
 from mmengine.model import convert_sync_batchnorm, is_model_wrapper, revert_sync_batchnorm
 from mmengine.optim import OptimWrapperDict
 from mmengine.runner import Runner as MMEngineRunner
@@ -33,14 +33,7 @@ from vrestore.engine.optim import AutocastOptimWrapper
 from vrestore.engine.processes import join_processes, share_model
 from vrestore.engine.stop import StopRequest, TrainingStopped
 from vrestore.errors import ConfigError, WeightsError
-from vrestore.registry import (
-    HOOKS,
-    LOOPS,
-    METRICS,
-    MODELS,
-    RUNNERS,
-    VISUALIZERS,
-)
+from vrestore.registry import HOOKS, LOOPS, METRICS, MODELS, RUNNERS, VISUALIZERS
 from vrestore.version import __version__
 
 _runs_of_this_process = itertools.count()
@@ -188,7 +181,6 @@ class Runner(MMEngineRunner):
 
     def train(self) -> nn.Module:
         with self.stop_request, warnings.catch_warnings():
-            self._config_text = self.cfg.pretty_text  # formatting takes long, and is upset by signals of data workers
             if self.accumulative_counts > 1:  # the schedule counts iterations, of which the first makes no step yet
                 warnings.filterwarnings("ignore", "Detected call of `scheduler.step")
             return super().train()
@@ -278,7 +270,7 @@ class Runner(MMEngineRunner):
             "batch_size": self.train_loop.dataloader.batch_size,
             "model": json.loads(json.dumps(plain_config(self.cfg.get("model", {})), default=str)),
             "config_name": Path(self.cfg.filename).stem if self.cfg.filename else None,
-            "cfg": self._config_text,
+            "cfg": self.cfg.pretty_text,
             "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             "vrestore_version": __version__,
             "mmengine_version": mmengine.__version__,
@@ -289,8 +281,8 @@ class Runner(MMEngineRunner):
         if self._has_loaded:
             return
         if self._checkpoint is not None:
-            self._resume = True
-            self.resume(self._checkpoint)
+            checkpoint, self._checkpoint = self._checkpoint, None  # it is as large as the model: not to be kept
+            self.resume(checkpoint)
         elif self._load_from is not None:
             self.load_checkpoint(self._load_from)
         self._has_loaded = True
@@ -300,18 +292,23 @@ class Runner(MMEngineRunner):
 
         Raises:
             WeightsError: it is of another model, or holds no optimiser.
-            ConfigError: the run was already finished, or the optimiser has other parts.
+            ConfigError: the optimiser has other parts.
         """
+        self._resume = True  # MMEngine's EMAHook asks for it
         source = "the checkpoint" if isinstance(checkpoint, dict) else checkpoint
         data = checkpoint if isinstance(checkpoint, dict) else checkpoints.load_checkpoint(checkpoint)
-        meta = data["meta"]
-        self._warn_of_changes(meta)
         if "optimizer" not in data:
             raise WeightsError(f"{source} holds weights only, no optimiser; give an iter_N.pth, or use load_from")
+        meta = data["meta"]
+        self._warn_of_changes(meta)
         self.call_hook("after_load_checkpoint", checkpoint=data)
+        state = data["state_dict"]
+        if "ema_state_dict" in data and not any(isinstance(hook, EMAHook) for hook in self.hooks):
+            self.logger.warning(f"{source} holds averaged weights too; without an EMAHook they are left behind")
+            state = {k: data["ema_state_dict"].get(f"module.{k}", v) for k, v in state.items()}
         model = self.model.module if is_model_wrapper(self.model) else self.model
-        checkpoints.check_fits(data["state_dict"], model, source)
-        model.load_state_dict(data["state_dict"])
+        checkpoints.check_fits(state, model, source)
+        model.load_state_dict(state)
         self.message_hub.load_state_dict(data["message_hub"])
         self._resume_optimiser(data["optimizer"], schedules.flat(data.get("param_schedulers")), meta["iter"])
         self.train_loop.iter, self.train_loop.draws = meta["iter"], meta["draws"]
@@ -337,11 +334,8 @@ class Runner(MMEngineRunner):
             schedules.replay(schedules.flat(self.param_schedulers), done)
 
     def _warn_of_changes(self, meta: dict) -> None:
-        now = {
-            "seed": self.seed,
-            "world_size": self.world_size,
-            "batch_size": self.train_loop.dataloader.batch_size,
-        }
+        batch_size = self.train_loop.dataloader.batch_size
+        now = {"seed": self.seed, "world_size": self.world_size, "batch_size": batch_size}
         for name, value in now.items():
             if meta.get(name) != value:
                 self.logger.warning(

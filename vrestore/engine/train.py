@@ -15,7 +15,7 @@ import vrestore.engine  # noqa: F401  (registers hooks, loops and optimiser wrap
 from vrestore.engine.checkpoint import check_fits, find_last_checkpoint, load_checkpoint
 from vrestore.engine.checks import check_training_config
 from vrestore.engine.export import export_weights
-from vrestore.engine.processes import join_processes
+from vrestore.engine.processes import processes
 from vrestore.engine.runner import Runner
 from vrestore.errors import ConfigError, WeightsError
 from vrestore.registry import MODELS
@@ -55,26 +55,13 @@ def train(
     """
     cfg = prepare_config(cfg, work_dir=work_dir, amp=amp, launcher=launcher)
     check_training_config(cfg)
-    if launcher == "pytorch":
-        join_processes(**cfg.env_cfg.get("dist_cfg", {}))
-    set_random_seed(cfg.randomness.seed)
-    model = MODELS.build(cfg.model)
-    checkpoint = _checkpoint_to_resume(resume or cfg.get("resume", False), Path(cfg.work_dir))
-    if checkpoint is not None:
-        check_fits(checkpoint["state_dict"], model, "the checkpoint to resume")
-        if checkpoint["meta"]["iter"] >= cfg.train_cfg.max_iters:
-            raise ConfigError(
-                f"the checkpoint is already at iteration {checkpoint['meta']['iter']} of train_cfg.max_iters="
-                f"{cfg.train_cfg.max_iters}; raise max_iters to train on"
-            )
-    runner = Runner.from_parts(cfg, model, checkpoint)
-    if resume and checkpoint is None:
-        runner.logger.warning(f"{cfg.work_dir} has no checkpoint to resume; the run starts from the beginning")
-    runner.train()
-    if is_main_process():
-        last = find_last_checkpoint(cfg.work_dir)
-        assert last is not None
-        runner.logger.info(f"weights in {export_weights(last, Path(cfg.work_dir) / EXPORT_NAME)}")
+    with processes(launcher, **cfg.env_cfg.get("dist_cfg", {})):
+        runner = _build_runner(cfg, resume or cfg.get("resume", False))
+        runner.train()
+        if is_main_process():
+            last = find_last_checkpoint(cfg.work_dir)
+            assert last is not None  # the last iteration always writes one
+            runner.logger.info(f"weights in {export_weights(last, Path(cfg.work_dir) / EXPORT_NAME)}")
     return runner
 
 
@@ -105,18 +92,36 @@ def prepare_config(
         if plain["val_dataloader"].get("sampler") is None:
             plain["val_dataloader"]["sampler"] = {"type": "DefaultSampler", "shuffle": False}
         plain["val_cfg"] = plain.get("val_cfg") or {}
-    prepared = Config(plain)
+    prepared = TrainingConfig(plain)
     object.__setattr__(prepared, "_filename", filename)  # a plain assignment would become an entry of the config
     return prepared
 
 
-def _checkpoint_to_resume(resume: bool | str | Path, work_dir: Path) -> dict | None:
-    if resume is False or resume is None:
-        return None
-    path = find_last_checkpoint(work_dir) if resume is True else Path(resume)
+class TrainingConfig(Config):
+    """A Config that is final: its text is formatted once, which takes longer than small networks take to train."""
+
+    @property
+    def pretty_text(self) -> str:
+        if "_formatted" not in self.__dict__:
+            object.__setattr__(self, "_formatted", super().pretty_text)
+        return self.__dict__["_formatted"]
+
+
+def _build_runner(cfg: Config, resume: bool | str | Path) -> Runner:
+    """The Runner, once it is sure that its model can be built and its checkpoint is the model's."""
+    set_random_seed(cfg.randomness.seed)
+    model = MODELS.build(cfg.model)
+    path = find_last_checkpoint(cfg.work_dir) if resume is True else resume or None
     if path is None:
-        return None
+        runner = Runner.from_parts(cfg, model)
+        if resume:
+            runner.logger.warning(f"{cfg.work_dir} has no checkpoint to resume; the run starts from the beginning")
+        return runner
     checkpoint = load_checkpoint(path)
     if "optimizer" not in checkpoint or "iter" not in checkpoint.get("meta", {}):
         raise WeightsError(f"{path} holds weights only, no state of a run; resume from an iter_N.pth, or use load_from")
-    return checkpoint
+    check_fits(checkpoint["state_dict"], model, path)
+    done, most = checkpoint["meta"]["iter"], cfg.train_cfg.max_iters
+    if done > most:
+        raise ConfigError(f"{path} is at iteration {done}, beyond train_cfg.max_iters={most}; raise it to train on")
+    return Runner.from_parts(cfg, model, checkpoint)
