@@ -324,7 +324,7 @@ def test_options_reach_the_config(benchmark, capsys):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("modle = dict(type='X')\n", "unknown key 'modle' in the config; did you mean 'model'"),
+        ("modle = dict(type='X')\n", "has no key 'modle'; did you mean 'model'"),
         ("x = (\n", "could not be read: line 1"),
         ("custom_imports = dict(imports=['gone'])\n", "plug-in 'gone' not found"),
     ],

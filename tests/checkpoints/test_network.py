@@ -14,6 +14,7 @@ from tests.paths import SHARED_PARITY, needs_shared_parity
 from vrestore.backbones import BasicVSR, SPyNet
 from vrestore.checkpoints import Architecture, load_network, register_architecture
 from vrestore.checkpoints.architectures import ARCHITECTURES, compare, identify
+from vrestore.checkpoints.weightless import weightless
 from vrestore.errors import RegistryError, WeightsError
 from vrestore.registry import BACKBONES
 
@@ -294,3 +295,13 @@ def test_small_configs_match_what_is_inferred(network):
     told = ARCHITECTURES["BasicVSR"].infer(network.state_dict())
     assert {"type": "BasicVSR", **told} == SMALL
     assert told["spynet"] == SMALL_SPYNET
+
+
+def test_building_without_weights_takes_no_memory_and_leaves_nothing_behind():
+    with weightless():
+        network = BACKBONES.build({"type": "BasicVSR"})
+    assert {p.device.type for p in network.parameters()} == {"meta"}
+    assert sum(p.numel() for p in network.parameters()) == 6_291_311
+    filled = torch.nn.init.normal_(torch.zeros(100))
+    assert filled.std() > 0.5
+    assert torch.nn.Linear(3, 3).weight.device.type == "cpu"

@@ -11,6 +11,7 @@ import torch
 
 from vrestore.checkpoints.download import cached_path
 from vrestore.checkpoints.index import Weights, ZooEntry, closest_names, zoo
+from vrestore.checkpoints.weightless import weightless
 from vrestore.checkpoints.zoo import locate, model_told_by
 from vrestore.config import carried_folder
 from vrestore.errors import RegistryError
@@ -103,5 +104,5 @@ def _build(entry: ZooEntry) -> torch.nn.Module:
         assert entry.weights is not None  # the index was checked
         model = model_told_by(locate(entry.weights))
     registry = BACKBONES if entry.network is not None else MODELS
-    with torch.device("meta"):
+    with weightless():
         return registry.build(dict(entry.network or model or {}))
