@@ -38,6 +38,7 @@ def test_vid4(tmp_path):
     data = DATASETS.build({"type": "Vid4", "root": str(lay_out(tmp_path, Vid4.layout))})
     assert (data.name, data.degradation_name, len(data), data.scale) == ("Vid4", "BIx4", 4, 4)
     assert data.clips == ["calendar", "city", "foliage", "walk"]
+    assert data.metainfo == {"name": "Vid4", "degradation": "BIx4", "scale": 4}
     sample = data[3]
     assert sorted(sample) == ["clip", "fps", "hq", "lq", "record"]
     assert sample["clip"] == "walk"

@@ -283,6 +283,7 @@ def test_all_clips_too_small(clip_root):
         ({"weights": {"*": 0}}, "every clip has the weight 0"),
         ({"weights": {"*": -1}}, "must be >= 0"),
         ({"too_small": "ignore"}, "too_small must be"),
+        ({"seed": -1}, "seed must be a whole number >= 0, got -1"),
         ({"cache": "tape"}, "cache must be 'ram', 'disk' or None"),
     ],
 )

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from rich.progress import track
 from torch import Tensor
 
 from vrestore.data.clips import Clip
+from vrestore.data.progress import tracked
 from vrestore.errors import ConfigError, MediaError
 
 GIB = 2**30
@@ -58,7 +58,7 @@ class RamCache(ClipCache):
         super().__init__(clips, budget_bytes)
         self._frames: dict[Path, Tensor] = {}
         todo = [clip for clip in clips if clip.path in self.kept]
-        for clip in track(todo, "Decoding clips", disable=not progress or len(todo) < 2, transient=True):
+        for clip in tracked(todo, "Decoding clips", progress):
             if clip.path not in self._frames:
                 with suppress(MediaError):  # a damaged clip is read window by window, like one that does not fit
                     self._frames[clip.path] = clip.read().contiguous()

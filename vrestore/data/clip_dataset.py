@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 
 from vrestore.data.cache import GIB, build_cache
 from vrestore.data.clips import Clip, load_clips, some
-from vrestore.data.sizes import fits, least_side, round_down, two_sides
+from vrestore.data.sizes import fits, least_side, round_down, two_sides, whole_seed
 from vrestore.data.transforms import ClipTransform, RandomCrop, RandomFlip, RandomReverse, RandomTranspose
 from vrestore.errors import ConfigError, DataError, MediaError
 from vrestore.registry import DATASETS, DEGRADATIONS, TRANSFORMS
@@ -49,7 +49,7 @@ class ClipDataset(Dataset):
         cache_bytes: most bytes of decoded clips kept; what does not fit is decoded for every sample.
         cache_dir: folder of the disk cache; None is the user's cache folder.
         transforms: further TRANSFORMS, run on the clean float crop before it is degraded: `transform(sample, rng)`.
-        progress: show a progress bar while decoding ahead.
+        progress: show a progress bar while opening many clips and decoding ahead.
 
     A sample is dict(lq float32 (T, 3, h, w), hq float32 (T, 3, H, W), both in [0, 1], record, clip): the degradation's
     record with one entry more, `source`, which holds where the window was cut and how it was turned.
@@ -84,7 +84,7 @@ class ClipDataset(Dataset):
         self.degradation = DEGRADATIONS.build(dict(degradation))
         self.scale = getattr(self.degradation, "scale", 1)
         self.frames = _at_least_one("frames", frames)
-        self.seed = seed
+        self.seed = whole_seed(seed, "ClipDataset")
         self.frame_stride = _stride(frame_stride)
         self.crop_px = None if crop_px is None else _fitting_crop(crop_px, self.scale)
         if weighting not in WEIGHTINGS:
@@ -94,7 +94,7 @@ class ClipDataset(Dataset):
         if transpose and self.crop_px is not None and self.crop_px[0] != self.crop_px[1]:
             raise ConfigError(f"ClipDataset: transpose=True needs a square crop, got crop_px={crop_px!r}")
 
-        clips = load_clips(roots, include, exclude)
+        clips = load_clips(roots, include, exclude, progress)
         self.clips = self._large_enough(clips, too_small)
         self._weights = _clip_weights(self.clips, weighting, weights or {})
         self._cumulative = np.cumsum(self._weights)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from vrestore.data.progress import tracked
 from vrestore.errors import DataError, MediaError
 from vrestore.video import VideoReader, read_clip
 
@@ -65,6 +66,7 @@ def load_clips(
     roots: str | os.PathLike | Sequence[str | os.PathLike],
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
+    progress: bool = False,
 ) -> list[Clip]:
     """Every readable clip under the roots, in the order of the roots and of the names.
 
@@ -75,6 +77,7 @@ def load_clips(
         roots: one or several paths.
         include: glob patterns on a clip's name; empty takes all.
         exclude: glob patterns of names to leave out.
+        progress: show a progress bar where there are many.
 
     Raises:
         DataError: a root is missing, or no readable clip is left.
@@ -91,7 +94,7 @@ def load_clips(
             f"no clip under {where or 'no root at all'}{filters}; expected video files or folders of frames"
         )
     clips, unreadable = [], []
-    for path, name in chosen:
+    for path, name in tracked(chosen, "Opening clips", progress):
         try:
             clips.append(describe(path, name))
         except MediaError as error:

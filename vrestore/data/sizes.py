@@ -1,4 +1,4 @@
-"""Which sizes of a clean clip have an exact partner at a downscaling factor."""
+"""Sizes and other whole numbers of datasets: which are allowed, and which have an exact partner at a factor."""
 
 from __future__ import annotations
 
@@ -46,3 +46,14 @@ def two_sides(value: int | tuple[int, int], what: str) -> tuple[int, int]:
     if len(pair) != 2 or any(not isinstance(side, int) or isinstance(side, bool) or side < 1 for side in pair):
         raise ConfigError(f"{what} must be a whole number of pixels >= 1, or (height, width) of such, got {value!r}")
     return pair[0], pair[1]
+
+
+def whole_seed(seed: int, owner: str) -> int:
+    """A seed that NumPy takes.
+
+    Raises:
+        ConfigError: it is not a whole number >= 0.
+    """
+    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+        raise ConfigError(f"{owner}: seed must be a whole number >= 0, got {seed!r}")
+    return seed

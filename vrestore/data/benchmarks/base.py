@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from vrestore.data.clips import Clip
-from vrestore.data.sizes import fits, least_side, round_down, two_sides
+from vrestore.data.sizes import fits, least_side, round_down, two_sides, whole_seed
 from vrestore.degradations.base import Degradation, Record
 from vrestore.errors import ConfigError, DataError
 from vrestore.registry import DEGRADATIONS
@@ -85,7 +85,7 @@ class ClipBenchmark(Dataset):
             raise ConfigError(f"{type(self).__name__}: max_frames must be a whole number >= 1, got {max_frames!r}")
         self.max_frames = max_frames
         self.crop_to = self._checked_crop(crop_to)
-        self.seed = seed
+        self.seed = whole_seed(seed, type(self).__name__)
         for pair in self.pairs:
             self._check(pair)
 
@@ -96,6 +96,11 @@ class ClipBenchmark(Dataset):
     def clips(self) -> list[str]:
         """The names of the clips, in order."""
         return [pair.name for pair in self.pairs]
+
+    @property
+    def metainfo(self) -> dict[str, Any]:
+        """What MMEngine hands on to the evaluator and the visualiser."""
+        return {"name": self.name, "degradation": self.degradation_name, "scale": self.scale}
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         pair = self.pairs[index]  # an index beyond the end raises IndexError, which ends a plain for loop
