@@ -52,6 +52,13 @@ def test_refuses_8_bit_frames_and_frames_without_time():
         BicubicDown()(torch.zeros(3, 8, 8), np.random.default_rng(0))
 
 
+def test_long_clips_are_filtered_in_blocks_that_do_not_show():
+    frames = clip(t=19)
+    whole, _ = BicubicDown(2)(frames, np.random.default_rng(0))
+    single = [BicubicDown(2)(frames[i : i + 1], np.random.default_rng(0))[0] for i in range(19)]
+    assert torch.equal(whole, torch.cat(single))
+
+
 def test_8bit_frames_give_the_same_levels_in_either_precision():
     """Also where a weighted sum falls exactly between two levels: x2 has weights of 1/128 and meets many halves."""
     levels = torch.randint(0, 256, (1, 3, 64, 64), generator=torch.Generator().manual_seed(1))

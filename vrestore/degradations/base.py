@@ -8,12 +8,14 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from vrestore.errors import ConfigError, RequestError
 from vrestore.registry import DEGRADATIONS
 
 Record = dict[str, Any]
+BLOCK_FRAMES = 8
 
 
 class Degradation(ABC):
@@ -87,7 +89,7 @@ def check_scale(name: str, scale: object, whole: bool = False) -> None:
         raise ConfigError(f"{name} (DEGRADATIONS): scale must be {kind} >= 1, got {scale!r}")
 
 
-def on_8bit_levels(filter_frames: Callable[[Tensor], Tensor], frames: Tensor) -> Tensor:
+def on_8bit_levels(filter_frames: Callable[[Tensor], Tensor], frames_TCHW: Tensor) -> Tensor:
     """Filter frames and round the result to the 256 levels of 8 bit, halves upwards, the same on every machine.
 
     Single precision is not enough for that: some published frames hold sums so near to a half level that its noise
@@ -95,15 +97,18 @@ def on_8bit_levels(filter_frames: Callable[[Tensor], Tensor], frames: Tensor) ->
     by rounding to 1/4096 of a level.
 
     Args:
-        filter_frames: linear, handed float64 frames.
-        frames: values in [0, 1].
+        filter_frames: linear, treats each frame by itself, handed a few float64 frames at a time.
+        frames_TCHW: values in [0, 1].
 
     Returns:
-        Values in [0, 1], multiples of 1/255, of the dtype of `frames`.
+        (T, C, H', W') in [0, 1], multiples of 1/255, of the dtype of `frames_TCHW`.
     """
-    levels = frames.double().mul_(255 * 4096).round_().div_(4096)
-    rounded = filter_frames(levels).add_(0.5).floor_().clamp_(0, 255)
-    return rounded.to(frames.dtype).div_(255)
+    blocks = []
+    for block in frames_TCHW.split(BLOCK_FRAMES):  # so that float64 copies of a long clip never lie in memory together
+        levels = block.double().mul_(255 * 4096).round_().div_(4096)
+        rounded = filter_frames(levels).add_(0.5).floor_().clamp_(0, 255)
+        blocks.append(rounded.to(frames_TCHW.dtype).div_(255))
+    return torch.cat(blocks)
 
 
 def plain_number(value: float) -> int | float:
