@@ -1,4 +1,4 @@
-"""VEnhancer's video ControlNet (arXiv 2407.07667, section 3): a trainable copy of the UNet's encoder that sees key frames."""
+"""VEnhancer's video ControlNet (arXiv 2407.07667, section 3): a copy of the UNet's encoder that sees key frames."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from vrestore.registry import ADAPTERS
 class VideoControlNet(BaseAdapter, UNetEncoder):
     """Key-frame latents, their noise level and their downscale factor -> what is added to a `UNet3D`.
 
-    Video-aware conditioning: latents are placed at the key frames of the full frame axis, and the two levels are told in
-    the time embedding of key frames only. Every way in (`input_hint_block`, `hint_time_zero_linear`, the end of
+    Video-aware conditioning: latents are placed at the key frames of the full frame axis, and the two levels are told
+    in the time embedding of key frames only. Every way in (`input_hint_block`, `hint_time_zero_linear`, the end of
     `scale_cond`) and out (`zero_convs`, `middle_block_out`) starts at zero, so that a fresh one changes nothing.
     All defaults are the official size, 633 575 936 parameters.
 
@@ -46,10 +46,17 @@ class VideoControlNet(BaseAdapter, UNetEncoder):
         chunk_tokens: int | None = None,
     ):
         super().__init__(
-            **{"in_dim": in_dim, "dim": dim, "context_dim": context_dim, "dim_mult": dim_mult},
-            **{"num_heads": num_heads, "head_dim": head_dim, "num_res_blocks": num_res_blocks},
-            **{"attn_scales": attn_scales, "dropout": dropout},
-            **{"gradient_checkpointing": gradient_checkpointing, "chunk_tokens": chunk_tokens},
+            in_dim,
+            dim,
+            context_dim,
+            dim_mult,
+            num_heads,
+            head_dim,
+            num_res_blocks,
+            attn_scales,
+            dropout,
+            gradient_checkpointing,
+            chunk_tokens,
         )
         self.hint_time_zero_linear = zeroed(nn.Linear(self.embedding_dim, self.embedding_dim))
         self.scale_cond = embedding_mlp(dim, self.embedding_dim)

@@ -15,7 +15,6 @@ from vrestore.errors import ConfigError, RequestError
 from vrestore.layers.unet3d.embedding import per_sample
 from vrestore.layers.unet3d.encoder import UNetEncoder
 from vrestore.layers.unet3d.resample import Upsample, least_legal_size
-from vrestore.layers.zeroed import zeroed
 from vrestore.registry import ADAPTERS, BACKBONES
 
 
@@ -24,7 +23,8 @@ class UNet3D(UNetEncoder):
     """Latent video denoiser: residual blocks and transformers over space, text and time.
 
     Without an adapter it is a plain text-to-video denoiser. An adapter (ADAPTERS, see `BaseAdapter`) adds to its
-    features what conditions ask for; its weights stand under its class name, as ``VideoControlNet.`` does in the release.
+    features what conditions ask for; its weights stand under its class name, as those of ``VideoControlNet`` do in the
+    release.
     All defaults are the official size: 1 411 233 860 parameters, and 633 575 936 more with the ControlNet.
 
     Args:
@@ -55,10 +55,17 @@ class UNet3D(UNetEncoder):
         chunk_tokens: int | None = None,
     ):
         super().__init__(
-            **{"in_dim": in_dim, "dim": dim, "context_dim": context_dim, "dim_mult": dim_mult},
-            **{"num_heads": num_heads, "head_dim": head_dim, "num_res_blocks": num_res_blocks},
-            **{"attn_scales": attn_scales, "dropout": dropout},
-            **{"gradient_checkpointing": gradient_checkpointing, "chunk_tokens": chunk_tokens},
+            in_dim,
+            dim,
+            context_dim,
+            dim_mult,
+            num_heads,
+            head_dim,
+            num_res_blocks,
+            attn_scales,
+            dropout,
+            gradient_checkpointing,
+            chunk_tokens,
         )
         self.output_blocks = nn.ModuleList()
         self._build_output_blocks()

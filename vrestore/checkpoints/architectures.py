@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 import torch.nn as nn
 from torch import Tensor
 
 from vrestore.checkpoints.files import StateDict
+from vrestore.checkpoints.weightless import weightless
 from vrestore.errors import RegistryError, WeightsError
-from vrestore.registry import BACKBONES
+from vrestore.registry import BACKBONES, Registry
 
 Rules = Sequence[tuple[str, str]]
 
@@ -24,7 +24,7 @@ class Architecture:
 
     Attributes:
         name: what people call it.
-        backbone: its entry in BACKBONES.
+        backbone: its entry in BACKBONES, or in `registry`.
         detect: whether a state dict, renamed, is of this architecture.
         infer: the backbone's arguments that names and shapes tell, of a state dict that `detect` took. It may raise
             KeyError or IndexError where weights are missing.
@@ -32,6 +32,10 @@ class Architecture:
             other releases into ours. Names of ours must pass through unchanged.
         keywords: the backbone's arguments that shapes cannot tell, with the official values.
         constants: regular expression of buffers that never change and that some releases leave out.
+        others: regular expression of renamed names that belong to other networks in the same file; they are left aside.
+        complete: given all these arguments and the weights, the arguments with those that follow from both, such as a
+            number of heads. It may raise WeightsError where they do not fit each other.
+        registry: where the network is registered.
     """
 
     name: str
@@ -41,14 +45,18 @@ class Architecture:
     rules: Rules = ()
     keywords: Mapping[str, Any] = field(default_factory=dict)
     constants: str | None = None
+    others: str | None = None
+    complete: Callable[[dict[str, Any], Mapping[str, Tensor]], dict[str, Any]] | None = None
+    registry: Registry = BACKBONES
 
     def rename(self, state_dict: Mapping[str, Tensor]) -> StateDict:
-        """The same weights under our names."""
+        """The same weights under our names, without those of other networks."""
         renamed = {}
         for name, value in state_dict.items():
             for pattern, replacement in self.rules:
                 name = re.sub(pattern, replacement, name)
-            renamed[name] = value
+            if self.others is None or not re.search(self.others, name):
+                renamed[name] = value
         return renamed
 
     def arguments(self, renamed: Mapping[str, Tensor], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -64,19 +72,20 @@ class Architecture:
             if key not in told and key not in self.keywords:
                 known = ", ".join(dict.fromkeys([*self.keywords, *told]))
                 raise WeightsError(f"{self.name} takes no keyword '{key}' (allowed: {known or 'none'})")
-        return {**self.keywords, **told, **given}
+        arguments = {**self.keywords, **told, **given}
+        return self.complete(arguments, renamed) if self.complete else arguments
 
     def build(self, arguments: Mapping[str, Any]) -> nn.Module:
         """The network with fresh weights."""
-        return BACKBONES.build({"type": self.backbone, **arguments})
+        return self.registry.build({"type": self.backbone, **arguments})
 
     def likely_shapes(self, renamed: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
         """Names and shapes of the network that these weights most likely belong to, without allocating it."""
-        with torch.device("meta"):
+        with weightless():
             try:
-                network = self.build({**self.keywords, **self.infer(renamed)})
+                network = self.build(self.arguments(renamed, {}))
             except Exception:  # too little is left to infer anything: the official sizes are the best guess
-                network = self.build(self.keywords)
+                network = self.build({name: value for name, value in self.keywords.items() if value is not None})
         return {name: tuple(value.shape) for name, value in network.state_dict().items()}
 
 
@@ -97,12 +106,23 @@ def register_architecture(architecture: Architecture) -> Architecture:
     return architecture
 
 
-def identify(state_dict: Mapping[str, Tensor], source: str = "the weights") -> tuple[Architecture, StateDict]:
+def identify(
+    state_dict: Mapping[str, Tensor], source: str = "the weights", wanted: str | None = None
+) -> tuple[Architecture, StateDict]:
     """The architecture of a state dict, and the weights under our names.
+
+    Args:
+        state_dict: flat weights.
+        source: where they come from, for the message.
+        wanted: name of the architecture to take them for, where a file holds several networks; None finds it out.
 
     Raises:
         WeightsError: it is of no known one; the closest is named, with what matches, misses and is left over.
     """
+    if wanted is not None:
+        if wanted not in _known():
+            raise WeightsError(f"no architecture is called '{wanted}'; there are: {', '.join(_known())}")
+        return _known()[wanted], _known()[wanted].rename(state_dict)
     renamed = {name: architecture.rename(state_dict) for name, architecture in _known().items()}
     fitting = [a for name, a in _known().items() if a.detect(renamed[name])]
     if len(fitting) > 1:  # one may contain another: the one with the fewest unexplained names is meant

@@ -7,7 +7,7 @@ import os
 import pickle
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,24 +29,35 @@ NETWORK_PREFIXES = ("generator_ema.", "net_g_ema.", "generator.", "net_g.", "bac
 WRAPPERS = ("module.", "_orig_mod.")
 STRAY = re.compile(r"(^|\.)step_counter$")
 
+ZIP = b"PK"  # how files of torch.save begin since 1.6; older ones cannot be mapped
+
 DAMAGED = "{path} is damaged or no weight file ({reason}); get it again"
 
 
-def load_state_dict(path: str | os.PathLike) -> StateDict:
+def load_state_dict(path: str | os.PathLike, mapped: bool = False) -> StateDict:
     """Read a weight file (safetensors, .pth, .pt, .pkl) into a flat dict of tensors on the CPU.
 
     Containers (``state_dict``, ``params_ema``, ``params``, …) and wrappers (``module.``) are taken off, averaged (EMA)
     weights are preferred, and counters of trainers are dropped.
 
+    Args:
+        path: the file.
+        mapped: see `read_file`.
+
     Raises:
         WeightsError: the file is missing, empty, truncated, a web page, not a weight file, holds no weights, or holds
             anything but tensors and plain data.
     """
-    return flatten(read_file(path), str(path))
+    return flatten(read_file(path, mapped), str(path))
 
 
-def read_file(path: str | os.PathLike) -> Any:
+def read_file(path: str | os.PathLike, mapped: bool = False) -> Any:
     """The content of a weight file as it is. What a file is is told by its first bytes, not by its name.
+
+    Args:
+        path: the file.
+        mapped: read a tensor's bytes when they are used, not before, where the format allows it; the file must then
+            stay as it is for as long as its tensors live.
 
     Raises:
         WeightsError: as `load_state_dict`.
@@ -62,9 +73,16 @@ def read_file(path: str | os.PathLike) -> Any:
     except OSError as error:
         raise WeightsError(f"weights {path} cannot be read: {error.strerror}") from error
     _refuse_known_mistakes(path, head)
-    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 2**32:
+    if _is_safetensors(head):
         return _read_safetensors(path)
-    return _read_pickle(path)
+    return _read_pickle(path, mapped and head.startswith(ZIP))
+
+
+def is_mappable(path: str | os.PathLike) -> bool:
+    """Whether a file's tensors can be read one by one, as they are used."""
+    with open(path, "rb") as file:
+        head = file.read(16)
+    return _is_safetensors(head) or head.startswith(ZIP)
 
 
 def flatten(content: Any, source: str = "the weights") -> StateDict:
@@ -104,12 +122,14 @@ def network_part(state_dict: Mapping[str, Tensor]) -> StateDict:
     return state
 
 
-def sha256_of(path: str | os.PathLike) -> str:
-    """SHA-256 of a file, in lower-case hexadecimal digits."""
+def sha256_of(path: str | os.PathLike, advance: Callable[[int], object] | None = None) -> str:
+    """SHA-256 of a file, in lower-case hexadecimal digits; `advance` is told the bytes of each block read."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(1 << 20):
             digest.update(block)
+            if advance is not None:
+                advance(len(block))
     return digest.hexdigest()
 
 
@@ -137,6 +157,10 @@ def check_sha256(path: str | os.PathLike, expected: str | None) -> None:
         )
 
 
+def _is_safetensors(head: bytes) -> bool:
+    return head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 2**32
+
+
 def _refuse_known_mistakes(path: Path, head: bytes) -> None:
     if not head:
         raise WeightsError(f"weights {path} are an empty file")
@@ -154,11 +178,11 @@ def _read_safetensors(path: Path) -> StateDict:
         raise WeightsError(DAMAGED.format(path=path, reason=_first_sentence(error))) from error
 
 
-def _read_pickle(path: Path) -> Any:
+def _read_pickle(path: Path, mapped: bool) -> Any:
     try:
         with torch.serialization.safe_globals(_plain_numpy()), warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # on pickle protocols; the outcome says it all
-            return torch.load(path, map_location="cpu", weights_only=True)
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except pickle.UnpicklingError as error:
         refused = re.search(r"GLOBAL ([\w.]+)", str(error))
         if refused or "nsupported" in str(error):

@@ -7,56 +7,100 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 import torch.nn as nn
 from torch import Tensor
 
 from vrestore.checkpoints.architectures import Architecture, compare, identify
-from vrestore.checkpoints.files import StateDict, flatten, load_state_dict, network_part
+from vrestore.checkpoints.files import StateDict, flatten, is_mappable, load_state_dict, network_part
+from vrestore.checkpoints.materialise import (
+    Reader,
+    as_dtype,
+    build_without_memory,
+    check_finite,
+    is_meta,
+    materialise,
+)
 from vrestore.errors import WeightsError
 from vrestore.plugins import load_installed_plugins
 
 
-def load_network(weights: str | os.PathLike | Mapping[str, Any], **keywords: Any) -> nn.Module:
+def load_network(
+    weights: str | os.PathLike | Mapping[str, Any], *, dtype: str | torch.dtype | None = None, **keywords: Any
+) -> nn.Module:
     """Build the network that weights belong to, and load every one of them.
 
     The architecture and its sizes are read from names and shapes; the names of the official releases are known, with or
-    without the prefixes under which they keep the network (``generator.``, ``params_ema``, …).
+    without the prefixes under which they keep the network (``generator.``, ``params_ema``, …). Memory holds the weights
+    once, in the precision asked for: they are read and converted one after the other.
 
     Args:
         weights: a weight file (safetensors, .pth, …) or a state dict.
+        dtype: precision of the network: 'fp32', 'fp16', 'bf16' or a torch dtype; None is fp32, whatever the file holds.
         keywords: what shapes cannot tell, each with the official value as default.
 
     Returns:
         The network, on the CPU, in evaluation mode. Every name was loaded, and none was left over.
 
     Raises:
+        ConfigError: `dtype` is no precision.
         WeightsError: the file cannot be read, or the weights fit no known architecture exactly; the message names the
             closest one, how many names match, which are missing and which are left over.
     """
+    precision = as_dtype(dtype)
     source = "the state dict" if isinstance(weights, Mapping) else str(weights)
-    state = network_part(flatten(weights) if isinstance(weights, Mapping) else load_state_dict(weights))
-    load_installed_plugins()  # they may bring architectures
-    architecture, renamed = identify(state, source)
-    try:
-        arguments = architecture.arguments(renamed, keywords)
-    except (KeyError, IndexError) as error:
-        misfit = compare(renamed, architecture.likely_shapes(renamed))
-        raise WeightsError(f"{source} looks like {architecture.name}, but does not fit: {misfit}") from error
-    network = architecture.build(arguments)
-    load_exactly(network, renamed, f"{source} looks like {architecture.name}, but", architecture)
+    state = network_state(weights)
+    architecture, renamed, arguments = recognise(state, source, keywords)
+    network = build_without_memory(architecture.build, arguments, renamed) or architecture.build(arguments)
+    again = None
+    if not isinstance(weights, Mapping) and is_mappable(weights):
+        again = lambda: architecture.rename(network_state(weights))  # noqa: E731
+    subject = f"{source} looks like {architecture.name}, but"
+    load_exactly(network, renamed, subject, architecture, dtype=precision, again=again)
     return network.eval()
 
 
+def recognise(
+    state: Mapping[str, Tensor], source: str, keywords: Mapping[str, Any], wanted: str | None = None
+) -> tuple[Architecture, StateDict, dict[str, Any]]:
+    """What weights are of: the architecture, the weights under our names, and the arguments of the network.
+
+    Args:
+        state: flat weights.
+        source: where they come from, for the message.
+        keywords: what shapes cannot tell.
+        wanted: name of the architecture; None finds it out.
+
+    Raises:
+        WeightsError: as `load_network`.
+    """
+    load_installed_plugins()  # they may bring architectures
+    architecture, renamed = identify(state, source, wanted)
+    try:
+        return architecture, renamed, architecture.arguments(renamed, keywords)
+    except (KeyError, IndexError) as error:
+        misfit = compare(renamed, architecture.likely_shapes(renamed))
+        raise WeightsError(f"{source} looks like {architecture.name}, but does not fit: {misfit}") from error
+
+
 def load_exactly(
-    network: nn.Module, weights: StateDict, subject: str, architecture: Architecture | None = None
+    network: nn.Module,
+    weights: StateDict,
+    subject: str,
+    architecture: Architecture | None = None,
+    *,
+    dtype: torch.dtype | None = None,
+    again: Reader | None = None,
 ) -> None:
     """Load weights of which none may be missing or left over; constants of the architecture may.
 
     Args:
-        network: what is filled.
+        network: what is filled; one on the meta device gets its memory here.
         weights: a flat state dict under the network's own names.
         subject: beginning of the error's sentence.
         architecture: the architecture whose `constants` are taken from the network where the weights lack them.
+        dtype: precision that the network is brought to; None leaves it its own.
+        again: reads `weights` from their file anew (see `materialise`).
 
     Raises:
         WeightsError: names what is missing, left over or of another shape.
@@ -68,11 +112,16 @@ def load_exactly(
     misfit = compare(weights, own)
     if misfit.faults:
         raise WeightsError(f"{subject} does not fit: {misfit}")
-    _check_finite(weights, subject)
-    network.load_state_dict(weights)
-
-
-def _check_finite(weights: Mapping[str, Tensor], subject: str) -> None:
+    if is_meta(network):
+        materialise(network, weights, subject, dtype=dtype, again=again)
+        return
     for name, value in weights.items():
-        if value.is_floating_point() and not value.isfinite().all():
-            raise WeightsError(f"{subject} holds a value in '{name}' that is not a finite number")
+        check_finite(name, value, subject)
+    network.load_state_dict(weights)
+    if dtype is not None:
+        network.to(dtype)
+
+
+def network_state(weights: str | os.PathLike | Mapping[str, Any]) -> StateDict:
+    """The network's part of a file or state dict; a file's tensors are read when they are used."""
+    return network_part(flatten(weights) if isinstance(weights, Mapping) else load_state_dict(weights, mapped=True))

@@ -1,4 +1,4 @@
-"""Blocks of the 3D UNet of ModelScope's text-to-video models (arXiv 2308.06571), with the parameter names of the release.
+"""Blocks of the 3D UNet of ModelScope's text-to-video models (arXiv 2308.06571), with the release's parameter names.
 
 Frames are folded into the batch, frame fastest: (B*T, C, H, W). What mixes frames takes (B, C, T, H, W).
 """

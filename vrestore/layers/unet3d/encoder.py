@@ -78,7 +78,7 @@ class UNetEncoder(nn.Module):
     @property
     def dtype(self) -> torch.dtype:
         """Precision of the weights."""
-        return self.time_embed[0].weight.dtype
+        return next(self.parameters()).dtype
 
     def embed(self, timesteps: Tensor) -> Tensor:
         """Timesteps (B,) -> their embedding (B, embedding_dim)."""
