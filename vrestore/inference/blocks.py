@@ -92,7 +92,7 @@ def _kept(restored: Tensor, window: Window, factor: Fraction) -> tuple[Tensor, i
     stop = len(restored) if window.is_last else math.ceil((window.keep_start + window.keep_count) * factor) - begin
     if not 0 <= first < stop <= len(restored):
         raise RequestError(
-            f"the model gave {len(restored)} frames for {len(window.frames)} at {float(factor):g} times the frame rate, which is "
-            f"too few to go on with"
+            f"the model gave {len(restored)} frames for {len(window.frames)} at {float(factor):g} times the frame "
+            f"rate, which is too few to go on with"
         )
     return restored[first:stop], begin + first

@@ -38,8 +38,8 @@ def plan_blocks(
 ) -> BlockPlan:
     """Choose the size of the blocks.
 
-    A restorer without temporal context needs no overlap; one that declares `chunk_overlap_frames` gets that many frames on
-    either side; any other sees the whole clip at once.
+    A restorer without temporal context needs no overlap; one that declares `chunk_overlap_frames` gets that many frames
+    on either side; any other sees the whole clip at once.
 
     Args:
         capabilities: of the restorer.
@@ -61,7 +61,9 @@ def plan_blocks(
     block = _round_up(max(wanted, capabilities.least_frames), multiple)
     reasons = []
     if block_frames is not None and block != block_frames and block < frame_count:
-        reasons.append(f"blocks have {block} frames in place of {block_frames}, so that the new frame rate keeps its raster")
+        reasons.append(
+            f"blocks have {block} frames in place of {block_frames}, so that the new frame rate keeps its raster"
+        )
     return BlockPlan(min(block, _round_up(frame_count, multiple)), overlap, multiple, reasons)
 
 
@@ -70,8 +72,9 @@ def _whole_clip(frame_count: int, bytes_a_frame: int, block_frames: int | None) 
     free = free_memory_bytes()
     if free is not None and need > free:
         raise RequestError(
-            f"this model looks at the whole clip at once, and its {frame_count} frames alone take {need / 2**30:.1f} GiB with "
-            f"{free / 2**30:.1f} GiB free; restore shorter or smaller clips, or choose a model that works in blocks"
+            f"this model looks at the whole clip at once, and its {frame_count} frames alone take "
+            f"{need / 2**30:.1f} GiB with {free / 2**30:.1f} GiB free; restore shorter or smaller clips, or choose a "
+            f"model that works in blocks"
         )
     reasons = [
         f"the model looks at the whole clip at once: its {frame_count} frames and what becomes of them take "

@@ -69,9 +69,10 @@ class RestoreReport:
             memory += f", {self.peak_device_bytes / 2**20:.0f} MiB on the GPU"
         rate = f" at {float(self.fps_out):.6g} fps" if self.fps_out else ""
         sound = ", with sound" if self.sound_streams else ""
+        before, after = "x".join(map(str, self.size_in)), "x".join(map(str, self.size_out))
         lines = [
-            f"{self.target}: {self.frames_out} frames of {self.size_out[0]}x{self.size_out[1]}{rate}{sound} "
-            f"({self.codec}, {self.pix_fmt}) by {self.model} from {self.frames_in} of {self.size_in[0]}x{self.size_in[1]}",
+            f"{self.target}: {self.frames_out} frames of {after}{rate}{sound} ({self.codec}, {self.pix_fmt}) "
+            f"by {self.model} from {self.frames_in} of {before}",
             f"{self.seconds:.1f} s, {self.seconds_per_frame:.3f} s a frame, peak memory {memory}",
         ]
         return "\n".join(lines + [f"note: {warning}" for warning in self.warnings])

@@ -10,7 +10,9 @@ from fractions import Fraction
 from vrestore.video import VideoInfo
 from vrestore.video.encode import tick_for
 
-_COARSE_TICK = Fraction(1, 10000)  # above this, stored times are rounded visibly (Matroska: milliseconds; GIF: hundredths)
+_COARSE_TICK = Fraction(
+    1, 10000
+)  # above this, stored times are rounded visibly (Matroska: milliseconds; GIF: hundredths)
 _FINEST_TICK = Fraction(1, 2**31 - 1)  # MP4 counts ticks a second in 31 bits
 
 

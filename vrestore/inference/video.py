@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,10 @@ import torch
 
 from vrestore.errors import MediaError, RequestError
 from vrestore.inference.blocks import restored_blocks
-from vrestore.inference.plan import plan_blocks
+from vrestore.inference.plan import BlockPlan, plan_blocks
 from vrestore.inference.progress import progress_bar
 from vrestore.inference.report import RestoreReport, peak_memory_bytes
-from vrestore.inference.timeline import plan_timeline
+from vrestore.inference.timeline import Timeline, plan_timeline
 from vrestore.restorers.base import BaseRestorer
 from vrestore.restorers.request import Request
 from vrestore.video import ColourTags, VideoInfo, VideoReader, VideoWriter
@@ -55,8 +56,8 @@ def restore_video(
 ) -> RestoreReport:
     """Restore a video.
 
-    The output is written beside its place under a temporary name, read back and compared with what was promised (number,
-    size and times of the frames, colour tags), and only then moved into place: a failure leaves nothing behind.
+    The output is written beside its place under a temporary name, read back and compared with what was promised
+    (number, size and times of the frames, colour tags), and only then moved into place: a failure leaves nothing.
 
     Args:
         src: a video in any format FFmpeg reads, or a folder of images.
@@ -69,12 +70,12 @@ def restore_video(
         prompt, negative_prompt, strength, steps, guidance_scale, sampler, parity, precision, seed: see `Request`.
         folder_fps: frames a second of a folder of images, which has no clock; 25 where not given.
         block_frames: frames restored at a time; None fits about half a gigabyte of frames.
-        codec: ``h264``, ``h265``, ``ffv1`` or ``png``; None goes by the ending of `dst` (H.264, or H.265 for sources of more
-            than 8 bits).
+        codec: ``h264``, ``h265``, ``ffv1`` or ``png``; None goes by the ending of `dst` (H.264, or H.265 for sources of
+            more than 8 bits).
         crf, preset, pix_fmt: see `vrestore.video.formats.plan_encoding`.
         overwrite: replace what is at `dst`.
-        device: where a model is loaded; None is the GPU where there is one. A restorer that is handed in is moved there too,
-            unless None.
+        device: where a model is loaded; None is the GPU where there is one. A restorer that is handed in is moved there
+            too, unless None.
         progress: show a bar, on a terminal.
 
     Returns:
@@ -87,64 +88,125 @@ def restore_video(
     """
     started = time.perf_counter()
     src, dst = Path(src), Path(dst)
-    output = {"codec": codec, "crf": crf, "preset": preset, "pix_fmt": pix_fmt}
+    output: dict[str, Any] = {"codec": codec, "crf": crf, "preset": preset, "pix_fmt": pix_fmt}
     with VideoReader(src, fps=_rate("folder_fps", folder_fps)) as reader:
-        info = reader.info
         _check_paths(src, dst, overwrite, codec)
         factor = _factor(_rate("fps", fps), 1 / reader.frame_step)
         request = Request(
-            scale=scale, size=size, fps=factor / reader.frame_step if factor != 1 else None, source_fps=1 / reader.frame_step,
-            strength=strength, prompt=prompt, negative_prompt=negative_prompt, steps=steps, guidance_scale=guidance_scale,
-            sampler=sampler, seed=seed, precision=precision, parity=parity,
-        )  # fmt: skip
-        restorer = _restorer(model, weights, device)
-        capabilities = restorer.capabilities
-        frames_in = reader.frame_count
-        capabilities.check(request, frames_in, info.height, info.width)
-        height, width = _size_out(info, capabilities.factor(request), request.size)
-        plan_encoding(dst, width, height, **output, bit_depth=info.bit_depth)  # refuse before the long work
-        bytes_a_frame = math.ceil(12 * (info.height * info.width + height * width * factor))
-        plan = plan_blocks(capabilities, factor, frames_in, bytes_a_frame, block_frames)
-        timeline = plan_timeline(info, reader.frame_step, factor)
-        writer = VideoWriter(
-            dst, **output, fps=timeline.fps, time_base=timeline.tick, bit_depth=info.bit_depth, colour=_colour(info),
-            sample_aspect_ratio=_aspect(info, width, height), sound_from=src if info.has_audio else None,
-            sound_shift=info.origin, end_time=_end_time(info), overwrite=overwrite,
-        )  # fmt: skip
-        times: list[Fraction] = []
-        frames_read, seconds = 0, 0.0
-        with writer, progress_bar(src.name, frames_in, progress) as advance:
-            for block in restored_blocks(restorer, request, reader, timeline, plan):
-                writer.write(block.frames, block.times)
-                times += block.times
-                frames_read += block.frames_in
-                seconds += block.seconds
-                advance(block.frames_in)
-            writer.check = lambda path: check_contract(
-                path, width=width, height=height, times=times, tags=writer.tags, sound_streams=writer.sound_streams
-            )
+            scale=scale,
+            size=size,
+            fps=None if factor == 1 else factor / reader.frame_step,
+            source_fps=1 / reader.frame_step,
+            strength=strength,
+            prompt=prompt,
+            negative_prompt=negative_prompt,
+            steps=steps,
+            guidance_scale=guidance_scale,
+            sampler=sampler,
+            seed=seed,
+            precision=precision,
+            parity=parity,
+        )
+        job = _prepare(reader, _restorer(model, weights, device), request, factor, block_frames)
+        # What cannot be written is refused before the long work.
+        plan_encoding(dst, job.width, job.height, **output, bit_depth=reader.info.bit_depth)
+        writer = _writer(dst, output, overwrite, job)
+        done = _run(job, writer, progress)
         assert writer.encoding is not None
         return RestoreReport(
             source=src,
             target=dst,
-            model=str(model) if isinstance(model, (str, Path)) else type(restorer).__name__,
-            frames_in=frames_read,
-            frames_out=len(times),
-            size_in=(info.width, info.height),
-            size_out=(width, height),
-            fps_in=info.fps,
-            fps_out=None if writer.encoding.codec == "png" else timeline.fps,
+            model=str(model) if isinstance(model, (str, Path)) else type(job.restorer).__name__,
+            frames_in=done.frames_in,
+            frames_out=len(done.times),
+            size_in=(reader.info.width, reader.info.height),
+            size_out=(job.width, job.height),
+            fps_in=reader.info.fps,
+            fps_out=None if writer.encoding.codec == "png" else job.timeline.fps,
             codec=writer.encoding.codec,
             pix_fmt=writer.encoding.pix_fmt,
             sound_streams=writer.sound_streams,
-            block_frames=plan.block_frames,
-            overlap_frames=plan.overlap_frames,
+            block_frames=job.plan.block_frames,
+            overlap_frames=job.plan.overlap_frames,
             seconds=time.perf_counter() - started,
-            seconds_restoring=seconds,
+            seconds_restoring=done.seconds,
             peak_memory_bytes=peak_memory_bytes(),
             peak_device_bytes=torch.cuda.max_memory_allocated() if torch.cuda.is_initialized() else None,
-            warnings=[*plan.reasons, *reader.warnings, *writer.warnings, *_notes(info, request, capabilities, frames_in, frames_read)],
+            warnings=[*job.plan.reasons, *reader.warnings, *writer.warnings, *_notes(job, done)],
         )
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A restoration that has been checked and planned."""
+
+    reader: VideoReader
+    restorer: BaseRestorer
+    request: Request
+    frame_count: int
+    height: int
+    width: int
+    plan: BlockPlan
+    timeline: Timeline
+
+
+@dataclass
+class _Done:
+    """What a run has brought so far."""
+
+    times: list[Fraction]
+    frames_in: int = 0
+    seconds: float = 0.0
+
+
+def _prepare(
+    reader: VideoReader, restorer: BaseRestorer, request: Request, factor: Fraction, block_frames: int | None
+) -> _Job:
+    info, capabilities, count = reader.info, restorer.capabilities, reader.frame_count
+    capabilities.check(request, count, info.height, info.width)
+    scale = capabilities.factor(request)
+    height, width = request.size or (max(round(info.height * scale), 1), max(round(info.width * scale), 1))
+    bytes_a_frame = math.ceil(12 * (info.height * info.width + height * width * factor))  # 3 channels of float32
+    plan = plan_blocks(capabilities, factor, count, bytes_a_frame, block_frames)
+    timeline = plan_timeline(info, reader.frame_step, factor)
+    return _Job(reader, restorer, request, count, height, width, plan, timeline)
+
+
+def _writer(dst: Path, output: dict, overwrite: bool, job: _Job) -> VideoWriter:
+    info = job.reader.info
+    return VideoWriter(
+        dst,
+        **output,
+        fps=job.timeline.fps,
+        time_base=job.timeline.tick,
+        bit_depth=info.bit_depth,
+        colour=_colour(info),
+        sample_aspect_ratio=_aspect(info, job.width, job.height),
+        sound_from=info.path if info.has_audio else None,
+        sound_shift=info.origin,
+        end_time=_end_time(info),
+        overwrite=overwrite,
+    )
+
+
+def _run(job: _Job, writer: VideoWriter, progress: bool) -> _Done:
+    done = _Done([])
+    with writer, progress_bar(job.reader.path.name, job.frame_count, progress) as advance:
+        for block in restored_blocks(job.restorer, job.request, job.reader, job.timeline, job.plan):
+            writer.write(block.frames, block.times)
+            done.times += block.times
+            done.frames_in += block.frames_in
+            done.seconds += block.seconds
+            advance(block.frames_in)
+        writer.check = lambda path: check_contract(
+            path,
+            width=job.width,
+            height=job.height,
+            times=done.times,
+            tags=writer.tags,
+            sound_streams=writer.sound_streams,
+        )
+    return done
 
 
 def _check_paths(src: Path, dst: Path, overwrite: bool, codec: str | None) -> None:
@@ -155,7 +217,7 @@ def _check_paths(src: Path, dst: Path, overwrite: bool, codec: str | None) -> No
 
 
 def _rate(name: str, value: float | Fraction | None) -> Fraction | None:
-    """A frame rate as an exact fraction; 23.976, 29.97, 59.94, … mean the broadcast rates 24000/1001, 30000/1001, …"""
+    """A frame rate as an exact fraction; 23.976, 29.97 and their like mean 24000/1001, 30000/1001, …"""
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float, Fraction)) or not 0 < value < 10000:
@@ -182,11 +244,6 @@ def _restorer(model: Any, weights: str | Path | None, device: str | torch.device
     return load_restorer(model, weights, device)
 
 
-def _size_out(info: VideoInfo, scale: float, size: tuple[int, int] | None) -> tuple[int, int]:
-    """(height, width) of a restored frame."""
-    return size or (max(round(info.height * scale), 1), max(round(info.width * scale), 1))
-
-
 def _aspect(info: VideoInfo, width: int, height: int) -> Fraction:
     """The shape of a pixel that keeps the shape of the picture as shown."""
     shown = info.sample_aspect_ratio * info.width / info.height
@@ -198,7 +255,11 @@ def _aspect(info: VideoInfo, width: int, height: int) -> Fraction:
 
 def _colour(info: VideoInfo) -> ColourTags:
     """The colours to write: those of the source; BT.709 where it holds RGB, gray or photographs."""
-    return BT709 if info.kind == "folder" or info.colour.matrix == "rgb" or info.pix_fmt.startswith("gray") else info.colour
+    return (
+        BT709
+        if info.kind == "folder" or info.colour.matrix == "rgb" or info.pix_fmt.startswith("gray")
+        else info.colour
+    )
 
 
 def _end_time(info: VideoInfo) -> Fraction | None:
@@ -206,12 +267,12 @@ def _end_time(info: VideoInfo) -> Fraction | None:
     return info.start_time + info.duration - info.origin if info.is_vfr and info.duration else None
 
 
-def _notes(info: VideoInfo, request: Request, capabilities: Any, counted: int, read: int) -> list[str]:
+def _notes(job: _Job, done: _Done) -> list[str]:
     notes = []
-    if read != counted:
-        notes.append(f"{read} frames could be read where {counted} were counted")
-    if info.has_alpha:
+    if done.frames_in != job.frame_count:
+        notes.append(f"{done.frames_in} frames could be read where {job.frame_count} were counted")
+    if job.reader.info.has_alpha:
         notes.append("the transparency of the source is left out")
-    if request.prompt and not capabilities.takes_prompt:
+    if job.request.prompt and not job.restorer.capabilities.takes_prompt:
         notes.append("the prompt is not used: this model takes none")
     return notes

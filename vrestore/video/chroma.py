@@ -1,8 +1,8 @@
 """Chroma planes to luma size and back: linear filters that respect where the chroma samples lie.
 
-Positions are those of ITU-T H.273 (chroma sample location): `left` is co-sited with every second luma column and lies half-way
-between two luma rows (MPEG-2, H.264, H.265, VP9 as they are met); `center` lies in the middle of its block in both directions
-(JPEG, MPEG-1, Theora).
+Positions are those of ITU-T H.273 (chroma sample location): `left` is co-sited with every second luma column and lies
+half-way between two luma rows (MPEG-2, H.264, H.265, VP9 as they are met); `center` lies in the middle of its block in
+both directions (JPEG, MPEG-1, Theora).
 """
 
 from __future__ import annotations
@@ -39,22 +39,41 @@ def reduce(planes_CHW: Tensor, step: tuple[int, int], siting: str = "left") -> T
 
 
 def _enlarge_axis(planes: Tensor, factor: int, centred: float, axis: int) -> Tensor:
-    """`centred` is 0.5 where a chroma sample lies in the middle of its `factor` luma samples, 0 where it lies on the first."""
+    """Linear interpolation along one axis.
+
+    Args:
+        centred: 0.5 where a chroma sample lies in the middle of its `factor` luma samples, 0 where on the first.
+    """
     if factor == 1:
         return planes
-    count = planes.shape[axis]
-    previous = torch.cat((planes.narrow(axis, 0, 1), planes.narrow(axis, 0, count - 1)), axis)
-    following = torch.cat((planes.narrow(axis, 1, count - 1), planes.narrow(axis, count - 1, 1)), axis)
-    phases = []
-    for phase in range(factor):
-        offset = (
-            phase - centred * (factor - 1)
-        ) / factor  # of this luma sample from the chroma sample, in chroma samples
-        neighbour = previous if offset < 0 else following
-        phases.append(planes if offset == 0 else torch.lerp(planes, neighbour, abs(offset)))
+    # Offsets of the luma samples from their chroma sample, in chroma samples.
+    offsets = [(phase - centred * (factor - 1)) / factor for phase in range(factor)]
     if factor == 2 and axis == 2 and planes.dtype == torch.float32:  # the quickest way to interleave two arrays
-        return torch.view_as_real(torch.complex(*phases)).flatten(2)
-    return torch.stack(phases, axis + 1).flatten(axis, axis + 1)
+        even, odd = (_shifted(planes, offset, axis, torch.empty_like(planes)) for offset in offsets)
+        return torch.view_as_real(torch.complex(even, odd)).flatten(2)
+    shape = list(planes.shape)
+    shape.insert(axis + 1, factor)
+    out = planes.new_empty(shape)
+    for phase, offset in enumerate(offsets):
+        _shifted(planes, offset, axis, out.select(axis + 1, phase))
+    return out.flatten(axis, axis + 1)
+
+
+def _shifted(planes: Tensor, offset: float, axis: int, out: Tensor) -> Tensor:
+    """Samples at `offset` (-1 to 1) from each sample, by linear interpolation; the edge repeats."""
+    count = planes.shape[axis]
+    if offset == 0 or count == 1:
+        return out.copy_(planes)
+    here, there = (1, 0) if offset < 0 else (0, 1)
+    torch.lerp(
+        planes.narrow(axis, here, count - 1),
+        planes.narrow(axis, there, count - 1),
+        abs(offset),
+        out=out.narrow(axis, here, count - 1),
+    )
+    edge = 0 if offset < 0 else count - 1
+    out.narrow(axis, edge, 1).copy_(planes.narrow(axis, edge, 1))
+    return out
 
 
 def _reduce_axis(planes: Tensor, factor: int, centred: float, axis: int) -> Tensor:

@@ -8,7 +8,7 @@ SMPTE 240M and YCgCo; 8 to 16 bits, limited (video) or full range. Transfer curv
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 import torch
@@ -20,15 +20,8 @@ from vrestore.video.pixels import PixelLayout
 
 # Code points of ITU-T H.273, which FFmpeg's numbers follow. None is "not said".
 MATRICES = {
-    0: "rgb",
-    1: "bt709",
-    4: "fcc",
-    5: "bt601",
-    6: "bt601",
-    7: "smpte240m",
-    8: "ycgco",
-    9: "bt2020",
-    12: "derived",
+    **{0: "rgb", 1: "bt709", 4: "fcc", 5: "bt601", 6: "bt601", 7: "smpte240m", 8: "ycgco", 9: "bt2020"},
+    12: "derived",  # from the primaries
 }
 UNSUPPORTED_MATRICES = {
     10: "BT.2020 constant luminance",
@@ -39,14 +32,25 @@ UNSUPPORTED_MATRICES = {
 MATRIX_CODES = {"rgb": 0, "bt709": 1, "fcc": 4, "bt601": 6, "smpte240m": 7, "ycgco": 8, "bt2020": 9}
 RANGES = {1: "limited", 2: "full"}
 RANGE_CODES = {"limited": 1, "full": 2}
-PRIMARIES = {1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "film", 9: "bt2020", 10: "smpte428",
-             11: "smpte431", 12: "smpte432", 22: "ebu3213"}  # fmt: skip
-TRANSFERS = {1: "bt709", 4: "gamma22", 5: "gamma28", 6: "smpte170m", 7: "smpte240m", 8: "linear", 9: "log100", 10: "log316",
-             11: "iec61966-2-4", 12: "bt1361e", 13: "srgb", 14: "bt2020-10", 15: "bt2020-12", 16: "pq", 17: "smpte428",
-             18: "hlg"}  # fmt: skip
+PRIMARIES = {
+    **{1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "film", 9: "bt2020"},
+    **{10: "smpte428", 11: "smpte431", 12: "smpte432", 22: "ebu3213"},
+}
+TRANSFERS = {
+    **{1: "bt709", 4: "gamma22", 5: "gamma28", 6: "smpte170m", 7: "smpte240m", 8: "linear", 9: "log100", 10: "log316"},
+    **{11: "iec61966-2-4", 12: "bt1361e", 13: "srgb", 14: "bt2020-10", 15: "bt2020-12", 16: "pq", 17: "smpte428"},
+    18: "hlg",
+}
 PRIMARIES_CODES = {name: code for code, name in PRIMARIES.items()}
 TRANSFER_CODES = {name: code for code, name in TRANSFERS.items()}
 
+_MATRIX_OF_PRIMARIES = {
+    "bt709": "bt709",
+    "bt2020": "bt2020",
+    "bt470bg": "bt601",
+    "smpte170m": "bt601",
+    "smpte240m": "smpte240m",
+}
 _LUMA_WEIGHTS = {  # (Kr, Kb)
     "bt709": (0.2126, 0.0722),
     "bt601": (0.299, 0.114),
@@ -73,9 +77,13 @@ class ColourTags:
     transfer: str | None = None
 
     def __post_init__(self) -> None:
-        for field, allowed in (
-            ("matrix", MATRIX_CODES), ("range", RANGE_CODES), ("primaries", PRIMARIES_CODES), ("transfer", TRANSFER_CODES)
-        ):  # fmt: skip
+        known = {
+            "matrix": MATRIX_CODES,
+            "range": RANGE_CODES,
+            "primaries": PRIMARIES_CODES,
+            "transfer": TRANSFER_CODES,
+        }
+        for field, allowed in known.items():
             value = getattr(self, field)
             if value is not None and value not in allowed:
                 raise MediaError(f"colour {field} must be one of {', '.join(allowed)}, got {value!r}")
@@ -112,24 +120,17 @@ def codes_of(tags: ColourTags) -> tuple[int, int, int, int]:
 def resolve(tags: ColourTags, layout_kind: str, pix_fmt: str, codec: str, width: int, height: int) -> ColourTags:
     """Fill in the matrix and the range of a stream that does not tell them.
 
-    The rule: RGB is full range. JPEG, and `yuvj` formats, are BT.601 and full range. Gray is full range. Any other untagged YUV is
-    limited range, with the matrix of its primaries where those are tagged, else BT.709 from 1280 pixels of width or above 576
-    lines, else BT.601. Primaries and transfer stay unknown: the frames are not changed by them.
+    The rule: RGB is full range. JPEG, and `yuvj` formats, are BT.601 and full range. Gray is full range. Any other
+    untagged YUV is limited range, with the matrix of its primaries where those are tagged, else BT.709 from 1280 pixels
+    of width or above 576 lines, else BT.601. Primaries and transfer stay unknown: the frames are not changed by them.
     """
     if layout_kind == "rgb":
         return replace(tags, matrix="rgb", range="full")
     jpeg = pix_fmt.startswith("yuvj") or codec in ("mjpeg", "webp")
     matrix = tags.matrix if tags.matrix != "rgb" else None  # a tag that the planes contradict
     if matrix is None:
-        by_primaries = {
-            "bt709": "bt709",
-            "bt2020": "bt2020",
-            "bt470bg": "bt601",
-            "smpte170m": "bt601",
-            "smpte240m": "smpte240m",
-        }
         by_size = "bt709" if width >= 1280 or height > 576 else "bt601"
-        matrix = "bt601" if jpeg else by_primaries.get(tags.primaries or "", by_size)
+        matrix = "bt601" if jpeg else _MATRIX_OF_PRIMARIES.get(tags.primaries or "", by_size)
     return replace(tags, matrix=matrix, range=tags.range or ("full" if jpeg or layout_kind == "gray" else "limited"))
 
 
@@ -165,7 +166,7 @@ def to_rgb(planes: list[np.ndarray], layout: PixelLayout, tags: ColourTags, siti
     # The matrix is applied at chroma size and its result enlarged: the same numbers for less work.
     offsets = torch.addmm(constant, weights, uv.flatten(1)).view(3, *uv.shape[1:])
     rgb = chroma.enlarge(offsets, (height, width), layout.chroma_step, siting)
-    return rgb.add(first.float().div_(scale)).clamp_(0, 1)
+    return rgb.add_(first.float().div_(scale)).clamp_(0, 1)
 
 
 def from_rgb(rgb_CHW: Tensor, layout: PixelLayout, tags: ColourTags, siting: str = "left") -> list[np.ndarray]:
@@ -218,7 +219,7 @@ def _chroma_code(bits: int, range_name: str | None) -> tuple[float, float]:
     return (float(2**bits - 1) if range_name == "full" else 224.0 * 2 ** (bits - 8)), 2.0 ** (bits - 1)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _to_yuv_matrix(matrix: str) -> Tensor:
     """(3, 3): R'G'B' in [0, 1] to Y' in [0, 1] and two colour differences in [-0.5, 0.5]."""
     if matrix == "ycgco":
@@ -230,7 +231,7 @@ def _to_yuv_matrix(matrix: str) -> Tensor:
     return torch.from_numpy(np.stack([luma, blue, red])).float()
 
 
-@lru_cache(maxsize=None)
+@cache
 def _to_rgb_coefficients(matrix: str, range_name: str, bits: int) -> tuple[Tensor, Tensor]:
     """Weights (3, 2) of the two chroma code values in R'G'B', and the constant (3, 1) that black and no colour add."""
     inverse = np.linalg.inv(_to_yuv_matrix(matrix).double().numpy())

@@ -63,7 +63,7 @@ def _check_times(path: Path, times: Sequence[Fraction], tick: Fraction, threads:
     with Decoding(path, threads) as decoding:
         for frame in decoding.frames():
             if count < len(times):
-                found = None if frame.pts is None else frame.pts * Fraction(frame.time_base)
+                found = None if frame.pts is None else frame.pts * Fraction(frame.time_base or tick)
                 if found is None:
                     raise _broken(f"no time for frame {count}")
                 shift = found - times[0] if shift is None else shift

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,8 +52,8 @@ class Decoding:
 
     Args:
         path: a media file.
-        threads: decoder threads. With more than one, FFmpeg decodes several frames at a time: quicker, but in a damaged file
-            frames near the damage can be lost without notice, and which ones depends on the number.
+        threads: decoder threads. With more than one, FFmpeg decodes several frames at a time: quicker, but in a damaged
+            file frames near the damage can be lost without notice, and which ones depends on the number.
 
     Raises:
         MediaError: as `media.open_media` and `media.video_stream`.
@@ -61,8 +61,8 @@ class Decoding:
 
     def __init__(self, path: str | Path, threads: int = 1):
         self.path = Path(path)
-        self.threads = threads
         self.damage = Damage()
+        self._sought = False
         self._container = open_media(path)
         try:
             with media_errors(path, "cannot be read"):
@@ -90,11 +90,11 @@ class Decoding:
         Raises:
             MediaError: FFmpeg fails in a way that is no damage of the data.
         """
-        started = False
+        started = not self._sought
         with media_errors(self.path, "cannot be decoded"):
             for packet in self.packets():
-                started = started or packet.is_keyframe or packet.pts is None
-                if not started and self._sought:
+                started = started or packet.is_keyframe
+                if not started and packet.size:
                     continue
                 if packet.is_corrupt:
                     self.damage.corrupt += 1
@@ -108,8 +108,8 @@ class Decoding:
                     continue
                 self.damage.concealed += bool(complaints) and not packet.is_corrupt
                 yield from frames
-
-    _sought = False
+            with suppress(av.FFmpegError):  # the empty packet at the end has done this, unless reading broke off
+                yield from self.stream.codec_context.decode(None)
 
     def packets(self) -> Iterator[Packet]:
         """The packets of the stream from the present position on; an empty one at the end empties the decoder."""
@@ -125,7 +125,6 @@ class Decoding:
             except av.FFmpegError:
                 errors += 1
                 self.damage.read_errors += 1
-        yield Packet()
 
     def seek(self, pts: int) -> None:
         """Go to a keyframe at or before `pts`, in ticks of the stream."""

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
+from av.video.stream import VideoStream
 from torch import Tensor
 
-from vrestore.errors import MediaError
 from vrestore.video import colour
 from vrestore.video.colour import ColourTags
 from vrestore.video.formats import ENCODERS, Encoding
-from vrestore.video.media import media_errors
+from vrestore.video.media import media_errors, reason
 from vrestore.video.pixels import frame_of, layout_of
 from vrestore.video.sound import SoundCopy
 
 _LEAST_TICKS = 90000  # a second, so that uneven frame times are kept to about ten microseconds
+_MOST_DELAY_SECONDS = 10**5  # between decoding and showing; more is no delay but an accident
 
 
 def tick_for(fps: Fraction) -> Fraction:
@@ -39,6 +42,9 @@ class FileEncoder:
         sample_aspect_ratio: width : height of a pixel.
         sound_from: file whose sound is copied.
         sound_shift: seconds to subtract from the times of the sound.
+
+    Attributes:
+        dropped: sentences on sound that cannot be kept.
     """
 
     def __init__(
@@ -61,10 +67,12 @@ class FileEncoder:
         self._time_base = time_base
         self._size = width, height
         self._sound: SoundCopy | None = None
+        self.dropped: list[str] = []
         options = {"movflags": "+faststart"} if path.suffix.lower() in (".mp4", ".m4v", ".mov") else {}
         self._container = av.open(f"file:{path}", "w", container_options=options)
         try:
-            self._stream = self._container.add_stream(ENCODERS[encoding.codec], rate=fps, options=dict(encoding.options))
+            name: Any = ENCODERS[encoding.codec]
+            self._stream: VideoStream = self._container.add_stream(name, rate=fps, options=dict(encoding.options))
             self._stream.width, self._stream.height = width, height
             self._stream.pix_fmt = encoding.pix_fmt
             self._stream.time_base = time_base
@@ -76,14 +84,11 @@ class FileEncoder:
                 context.codec_tag = "hvc1"  # what Apple's players ask for
             if sound_from is not None:
                 self._sound = SoundCopy(sound_from, self._container, sound_shift)
+                self.dropped = self._sound.dropped
+            self._container.start_encoding()  # writes the header, which is where a container refuses
         except BaseException:
             self.abandon()
             raise
-
-    @property
-    def dropped(self) -> list[str]:
-        """Sentences on sound that cannot be kept."""
-        return self._sound.dropped if self._sound else []
 
     @property
     def sound_streams(self) -> int:
@@ -111,16 +116,17 @@ class FileEncoder:
         """Close without minding what is missing; the file is of no use afterwards."""
         if self._sound:
             self._sound.close()
-        try:
+        with suppress(av.FFmpegError, ValueError, OSError):
             self._container.close()
-        except (av.FFmpegError, ValueError, OSError):
-            pass
 
     def _mux(self, packets: list) -> None:
         for packet in packets:
-            now = packet.dts * packet.time_base if packet.dts is not None else None
+            # x265 reads the delay of its first packets from memory that clips of one or two frames never set.
+            if packet.dts > packet.pts or (packet.pts - packet.dts) * packet.time_base > _MOST_DELAY_SECONDS:
+                packet.dts = packet.pts
+            now = packet.dts * packet.time_base
             self._container.mux(packet)
-            if self._sound and now is not None:
+            if self._sound:
                 self._sound.copy_until(now)
 
 
@@ -133,10 +139,10 @@ class FolderEncoder:
         width, height: of the frames in pixels.
     """
 
-    dropped: list[str] = []
     sound_streams = 0
 
     def __init__(self, path: Path, encoding: Encoding, width: int, height: int):
+        self.dropped: list[str] = []
         self._path = path
         self._size = width, height
         self._layout = layout_of(encoding.pix_fmt)
@@ -163,16 +169,26 @@ class FolderEncoder:
         """Nothing is open."""
 
 
-def open_encoder(path: Path, encoding: Encoding, width: int, height: int, **file_options) -> FileEncoder | FolderEncoder:
-    """The encoder for a path; `file_options` are those of `FileEncoder` beyond a folder's.
+def open_encoder(
+    path: Path, encoding: Encoding, width: int, height: int, *, sound_from: Path | None = None, **file_options
+) -> FileEncoder | FolderEncoder:
+    """The encoder for a path. Sound that the container refuses is left out, and said so in `dropped`.
+
+    Args:
+        path, encoding, width, height, sound_from: as `FileEncoder`.
+        file_options: the other arguments of `FileEncoder`; a folder needs none of them.
 
     Raises:
-        MediaError: the encoder or the container refuses.
+        MediaError: the encoder or the container refuses the frames.
     """
     if encoding.codec == "png":
         return FolderEncoder(path, encoding, width, height)
     with media_errors(path, f"cannot be written as {encoding.codec} ({encoding.pix_fmt}, {width}x{height})"):
-        return FileEncoder(path, encoding, width, height, **file_options)
-
-
-__all__ = ["FileEncoder", "FolderEncoder", "MediaError", "open_encoder", "tick_for"]
+        if sound_from is None:
+            return FileEncoder(path, encoding, width, height, **file_options)
+        try:
+            return FileEncoder(path, encoding, width, height, sound_from=sound_from, **file_options)
+        except (av.FFmpegError, ValueError) as error:
+            encoder = FileEncoder(path, encoding, width, height, **file_options)
+            encoder.dropped.append(f"the sound is left out: it cannot be written to {path.suffix} ({reason(error)})")
+            return encoder

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -55,8 +56,8 @@ class FrameFolder:
             size = _size_shown(file)
             if size != first:
                 raise MediaError(
-                    f"the frames of '{self.path}' differ in size: {self.files[0].name} is {first[0]}x{first[1]} (width x height) "
-                    f"but {file.name} is {size[0]}x{size[1]}; make them equal or move the odd ones away"
+                    f"the frames of '{self.path}' differ in size: {self.files[0].name} is {first[0]}x{first[1]} "
+                    f"(width x height) but {file.name} is {size[0]}x{size[1]}; make them equal or move the odd ones"
                 )
 
     def decode(self, index: int) -> tuple[av.VideoFrame, str]:
@@ -66,7 +67,7 @@ class FrameFolder:
             MediaError: the image is damaged.
         """
         file = self.files[index]
-        with media_errors(file, "is a damaged image"), av.open(io.BytesIO(file.read_bytes())) as container:
+        with media_errors(file, "is a damaged image"), av.open(io.BytesIO(file.read_bytes()), "r") as container:
             stream = container.streams.video[0]
             stream.codec_context.options = {"err_detect": "explode"}
             for frame in container.decode(stream):
@@ -79,7 +80,7 @@ class FrameFolder:
         if len(known) < len(numbers) or len(set(known)) < len(known):
             return []
         gaps = []
-        for here, following in zip(known, known[1:], strict=False):
+        for here, following in pairwise(known):
             if following == here + 2:
                 gaps.append(f"{here + 1}")
             elif following > here + 2:

@@ -22,8 +22,8 @@ ENCODERS = {"h264": "libx264", "h265": "libx265", "ffv1": "ffv1", "png": "png"}
 # Visually lossless at moderate size; H.265's scale lies about two steps lower for the same quality.
 DEFAULT_CRF = {"h264": 17, "h265": 19}
 PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo")
-# x265 writes beyond its buffers at widths from 32 to 48 (seen in the encoder that PyAV 18.1 carries), which takes the whole
-# process down; one coding block is asked for.
+# x265 writes beyond its buffers at widths from 32 to 48 (seen in the encoder that PyAV 18.1 carries), which takes the
+# whole process down; one coding block is asked for.
 H265_LEAST_WIDTH = 64
 _CONTAINERS = {  # codecs that a container takes from us
     ".mp4": ("h264", "h265"),
@@ -88,8 +88,8 @@ def codec_for(path: str | Path, codec: str | None = None) -> str:
         close = difflib.get_close_matches(suffix, CODEC_OF_SUFFIX, n=1)
         hint = f" (did you mean '{close[0]}'?)" if close else ""
         raise MediaError(
-            f"'{path}' ends in '{suffix}'{hint}; write to {', '.join(CODEC_OF_SUFFIX)}, or to a folder (a name without a "
-            f"suffix) for PNG files"
+            f"'{path}' ends in '{suffix}'{hint}; write to {', '.join(CODEC_OF_SUFFIX)}, or to a folder (a name without "
+            f"a suffix) for PNG files"
         )
     chosen = known or CODEC_OF_SUFFIX[suffix]
     if chosen not in _CONTAINERS[suffix]:
@@ -128,11 +128,14 @@ def plan_encoding(
     reasons = []
     if codec is None and name == "h264" and bit_depth > 8 and pix_fmt is None and width >= H265_LEAST_WIDTH:
         name = "h265"
-        reasons.append(f"the {bit_depth}-bit frames are written as H.265, because few players show H.264 of more than 8 bits")
+        reasons.append(
+            f"the {bit_depth}-bit frames are written as H.265, because few players show H.264 of more than 8 bits"
+        )
     options = _options(name, crf, preset)
     if name == "h265" and width < H265_LEAST_WIDTH:
         raise MediaError(
-            f"h265 needs frames at least {H265_LEAST_WIDTH} pixels wide, but they are {width}x{height}; choose h264 or ffv1"
+            f"h265 needs frames at least {H265_LEAST_WIDTH} pixels wide, but they are {width}x{height}; choose h264 "
+            f"or ffv1"
         )
     if pix_fmt is not None:
         return Encoding(name, _checked_pix_fmt(name, pix_fmt, width, height), options)
@@ -144,7 +147,8 @@ def plan_encoding(
     if "420" in chosen and (width % 2 or height % 2):
         chosen = chosen.replace("420", "444")
         reasons.append(
-            f"the frames are {width}x{height} and 4:2:0 needs even sides, so they are written as {chosen} (full-size colour)"
+            f"the frames are {width}x{height} and 4:2:0 needs even sides, so they are written as {chosen} (full-size "
+            f"colour)"
         )
     return Encoding(name, chosen, options, reasons)
 
@@ -153,8 +157,10 @@ def _options(codec: str, crf: float | None, preset: str | None) -> dict[str, str
     if codec in ("ffv1", "png"):
         given = [name for name, value in (("crf", crf), ("preset", preset)) if value is not None]
         if given:
-            raise MediaError(f"{codec} is lossless and takes no {' and no '.join(given)}; leave it out or choose h264 or h265")
-        return {"level": "3", "slicecrc": "1"} if codec == "ffv1" else {"pred": "mixed"}
+            raise MediaError(
+                f"{codec} is lossless and takes no {' and no '.join(given)}; leave it out or choose h264 or h265"
+            )
+        return {"level": "3", "slicecrc": "1"} if codec == "ffv1" else {"pred": "mixed", "compression_level": "1"}
     crf = DEFAULT_CRF[codec] if crf is None else crf
     if isinstance(crf, bool) or not isinstance(crf, (int, float)) or not 0 <= crf <= 51:
         raise MediaError(f"crf must be a number from 0 (lossless) to 51 (worst), got {crf!r}")
@@ -178,8 +184,8 @@ def _checked_pix_fmt(codec: str, pix_fmt: str, width: int, height: int) -> str:
     down, right = layout_of(name).chroma_step
     if codec != "ffv1" and (width % right or height % down):
         raise MediaError(
-            f"pixel format {name} needs a width that is a multiple of {right} and a height of {down}, but the frames are "
-            f"{width}x{height}; choose {'yuv444p10le' if layout_of(name).bits > 8 else 'yuv444p'} or another size"
+            f"pixel format {name} needs a width that is a multiple of {right} and a height of {down}, but the frames "
+            f"are {width}x{height}; choose {'yuv444p10le' if layout_of(name).bits > 8 else 'yuv444p'} or another size"
         )
     return name
 
@@ -189,4 +195,5 @@ def _writable(name: str) -> bool:
         layout = layout_of(name)
     except UnknownLayoutError:
         return False
-    return not layout.has_alpha and layout.bits <= 16
+    # yuvj formats are full range by name, whatever range was chosen.
+    return not layout.has_alpha and layout.bits <= 16 and not name.startswith("yuvj")

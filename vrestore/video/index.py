@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 from vrestore.errors import MediaError
@@ -13,9 +13,9 @@ from vrestore.video.media import media_errors
 
 # One packet of these is one frame, so that a healthy file is indexed without being decoded.
 ONE_FRAME_A_PACKET = {
-    "h264", "hevc", "vp9", "av1", "libdav1d", "libaom-av1", "mjpeg", "ffv1", "prores", "dnxhd", "png", "gif", "huffyuv", "utvideo",
-    "rawvideo", "qtrle", "cinepak",
-}  # fmt: skip
+    *("h264", "hevc", "vp9", "av1", "libdav1d", "libaom-av1", "mjpeg", "ffv1", "prores", "dnxhd", "png", "gif"),
+    *("huffyuv", "utvideo", "rawvideo", "qtrle", "cinepak"),
+}
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,8 @@ class FrameIndex:
 
     Attributes:
         times: seconds from the file's origin, strictly increasing.
-        pts: stored timestamps in ticks; None where they do not tell the frames apart, so that only counting from the start does.
+        pts: stored timestamps in ticks; None where they do not tell the frames apart, so that only counting from the
+            start does.
         keys: timestamps of the keyframes, increasing.
         decoded: whether the index comes from decoding, which is always right, or from the container.
     """
@@ -58,23 +59,42 @@ def build_index(path: Path, origin: Fraction, step: Fraction, *, by_decoding: bo
         found = [(frame.pts, frame.time_base) for frame in decoding.frames()]
     if not found:
         raise MediaError(f"no frame of '{path}' can be decoded: it is cut off or damaged")
-    ticks = [pts for pts, _ in found]
-    times = tuple(steady(((None if p is None else p * base) for p, base in found), origin, step))
-    usable = None not in ticks and all(a < b for a, b in zip(ticks, ticks[1:], strict=False))
+    clock = Clock(origin, step)
+    times = tuple(clock.time(pts, base) for pts, base in found)
+    ticks = tuple(pts for pts, _ in found if pts is not None)
+    usable = len(ticks) == len(found) and all(a < b for a, b in pairwise(ticks))
     with Decoding(path) as decoding:
         keys = sorted(p.pts for p in decoding.packets() if p.is_keyframe and p.pts is not None)
-    return FrameIndex(times, tuple(ticks) if usable else None, tuple(keys), decoded=True)
+    return FrameIndex(times, ticks if usable else None, tuple(keys), decoded=True)
 
 
-def steady(times: Iterable[Fraction | None], origin: Fraction, step: Fraction) -> Iterator[Fraction]:
-    """Times from `origin`, made strictly increasing: one that is missing or steps back follows its forerunner by `step`."""
-    last = None
-    for time in times:
-        time = None if time is None else time - origin
-        if time is None or (last is not None and time <= last):
-            time = Fraction(0) if last is None else last + step
-        last = time
-        yield time
+class Clock:
+    """Times of successive frames, strictly increasing: one that is missing or steps back comes `step` after the last.
+
+    Args:
+        origin: seconds to subtract from stored timestamps.
+        step: nominal seconds from frame to frame.
+
+    Attributes:
+        missing: whole steps without a frame between those seen.
+    """
+
+    def __init__(self, origin: Fraction, step: Fraction):
+        self.missing = 0
+        self._origin, self._step = origin, step
+        self._last: Fraction | None = None
+
+    def time(self, pts: int | None, time_base: Fraction | None) -> Fraction:
+        """Seconds from the origin of the next frame, whose stored timestamp is `pts` ticks."""
+        time = None if pts is None or not time_base else pts * Fraction(time_base) - self._origin
+        if self._last is None:
+            self._last = Fraction(0) if time is None else time
+        elif time is None or time <= self._last:
+            self._last += self._step
+        else:
+            self.missing += max(round((time - self._last) / self._step) - 1, 0)
+            self._last = time
+        return self._last
 
 
 def _from_packets(path: Path, origin: Fraction, step: Fraction) -> FrameIndex | None:
@@ -94,4 +114,5 @@ def _from_packets(path: Path, origin: Fraction, step: Fraction) -> FrameIndex | 
     if packets[0].pts is not None and not packets[0].is_discard and shown[0] < packets[0].pts:
         return None  # frames that lean on what came before the file began
     keys = tuple(sorted(p.pts for p in packets if p.is_keyframe and p.pts is not None))
-    return FrameIndex(tuple(steady((p * base for p in shown), origin, step)), tuple(shown), keys, decoded=False)
+    clock = Clock(origin, step)
+    return FrameIndex(tuple(clock.time(p, base) for p in shown), tuple(shown), keys, decoded=False)

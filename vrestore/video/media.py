@@ -71,7 +71,7 @@ def media_errors(path: str | Path, problem: str) -> Iterator[None]:
         yield
     except MediaError:
         raise
-    except (av.FFmpegError, OSError, ValueError, RuntimeError, OverflowError) as error:
+    except (av.FFmpegError, OSError, ValueError) as error:
         raise MediaError(f"'{path}' {problem}: {reason(error)}") from error
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from dataclasses import dataclass
+from typing import Any
 
 import av
 import torch
@@ -40,7 +42,8 @@ UPRIGHT = Orientation()
 
 def orientation_of(frame: av.VideoFrame) -> Orientation:
     """The orientation in a frame's display matrix (from the container, or from EXIF for a photograph)."""
-    for data in frame.side_data:
+    held: Any = frame.side_data
+    for data in held:
         if data.type.name == "DISPLAYMATRIX":
             return _from_matrix(struct.unpack("<9i", bytes(memoryview(data))[:36]))
     return UPRIGHT
@@ -65,7 +68,5 @@ def _from_matrix(matrix: tuple[int, ...]) -> Orientation:
     }
     slanted = any(0.02 < abs(v) / largest < 0.98 for v in (a, b, c, d))
     if slanted or unit not in known:
-        import math
-
         return Orientation(ignored_degrees=math.degrees(math.atan2(b, a)))
     return Orientation(*known[unit])

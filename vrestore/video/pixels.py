@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
+from functools import cache
 
 import av
 import numpy as np
@@ -57,8 +57,8 @@ def samples_of(frame: av.VideoFrame) -> tuple[PixelLayout, list[np.ndarray]]:
     """The samples of a decoded frame.
 
     Returns:
-        The layout, and one array (height, width) of native byte order a plane: Y U V, R G B, or gray. Alpha is left out.
-        The arrays may look into the frame's own memory.
+        The layout, and one array (height, width) of native byte order a plane: Y U V, R G B, or gray. Alpha is left
+        out. The arrays may look into the frame's own memory.
 
     Raises:
         MediaError: the format cannot be read.
@@ -95,7 +95,7 @@ class UnknownLayoutError(MediaError):
     """A pixel format whose bytes are not read directly."""
 
 
-@lru_cache(maxsize=None)
+@cache
 def layout_of(name: str) -> PixelLayout:
     """The layout of a pixel format by its FFmpeg name.
 
@@ -108,20 +108,20 @@ def layout_of(name: str) -> PixelLayout:
     colours = [part for part in parts if not part.is_alpha]
     kind = "gray" if len(colours) == 1 else "rgb" if unit.is_rgb else "yuv"
     bits = max((part.bits for part in colours), default=0)
-    common = dict(name=name, kind=kind, bits=bits, has_alpha=alpha, big_endian=unit.is_big_endian)
     odd = unit.has_palette or unit.is_bit_stream or unit.is_bayer or re.search("^xyz|msb|f16", name)
     if odd or bits not in (8, 9, 10, 12, 14, 16, 32) or (bits == 32 and "f32" not in name):
         raise UnknownLayoutError(f"pixel format {name} is not read directly")
+    bare = PixelLayout(name, kind, bits, has_alpha=alpha, big_endian=unit.is_big_endian)
     planes = [part.plane for part in colours]
     if len(set(planes)) == len(planes) and (unit.is_planar or len(parts) == 1):
         step = (16 // unit.chroma_height(16), 16 // unit.chroma_width(16)) if kind == "yuv" else (1, 1)
-        return PixelLayout(**common, order=tuple(planes), chroma_step=step)
+        return replace(bare, order=tuple(planes), chroma_step=step)
     packed = _PACKED_RGB.match(name)
     if kind == "rgb" and packed:
         letters = packed.group(1)
-        return PixelLayout(**common, packed=tuple(letters.index(c) for c in "rgb"), pixel_samples=len(letters))
+        return replace(bare, packed=tuple(letters.index(c) for c in "rgb"), pixel_samples=len(letters))
     if kind == "gray" and name.startswith("ya"):
-        return PixelLayout(**common, packed=(0,), pixel_samples=2)
+        return replace(bare, packed=(0,), pixel_samples=2)
     raise UnknownLayoutError(f"pixel format {name} is not read directly")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
@@ -23,7 +24,7 @@ from vrestore.video.pixels import samples_of
 FOLDER_FPS = Fraction(25)  # a folder of frames has no clock; this one is assumed where times are needed
 _RATE_SAMPLE_PACKETS = 60
 # Containers whose clock starts anywhere, so that their first time means nothing.
-BROADCAST_FORMATS = {"mpegts", "mpeg", "mpegvideo"}
+_BROADCAST_FORMATS = {"mpegts", "mpeg", "mpegvideo"}
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,8 @@ class VideoInfo:
         is_vfr: whether the spacing of the frames varies; judged by the index of MP4, by the first 60 packets elsewhere.
         time_base: seconds a tick of the stored timestamps; None for a folder.
         start_time: seconds, first timestamp of the video stream.
-        origin: seconds that are subtracted from stored timestamps: the start of the file for broadcast streams (MPEG-TS and
-            MPEG-PS, whose clocks begin anywhere), 0 elsewhere.
+        origin: seconds that are subtracted from stored timestamps: the start of the file for broadcast streams (MPEG-TS
+            and MPEG-PS, whose clocks begin anywhere), 0 elsewhere.
         duration: seconds, or None.
         codec, container, pix_fmt: FFmpeg's names.
         bit_depth: bits a sample.
@@ -49,7 +50,8 @@ class VideoInfo:
         colour: the same with matrix and range filled in by the rule of `colour.resolve`.
         siting: position of the chroma samples.
         orientation: how frames are turned upright; `VideoReader` does it.
-        sample_aspect_ratio: width : height of a pixel as shown (after turning); 1 where unknown. Pixels are never resampled by it.
+        sample_aspect_ratio: width : height of a pixel as shown (after turning); 1 where unknown. Pixels are never
+            resampled by it.
         has_audio, has_alpha, interlaced: flags; alpha is dropped, interlaced frames are read as they are.
         warnings: sentences on what a reader of the file should know.
     """
@@ -87,6 +89,11 @@ class VideoInfo:
         return self.orientation.degrees
 
     @property
+    def is_broadcast(self) -> bool:
+        """Whether the container is made for transmission: its clock begins anywhere, and frames may be lost."""
+        return _is_broadcast(self.container)
+
+    @property
     def frame_step(self) -> Fraction:
         """Nominal seconds from frame to frame."""
         return 1 / (self.fps or FOLDER_FPS)
@@ -96,8 +103,8 @@ def probe(path: str | Path) -> VideoInfo:
     """Look into a video file or a folder of frames; decodes one frame.
 
     Raises:
-        MediaError: missing, empty, not a video, without a video stream, damaged beyond its first frame, or a folder without
-            frames or with frames of several sizes.
+        MediaError: missing, empty, not a video, without a video stream, damaged beyond its first frame, or a folder
+            without frames or with frames of several sizes.
     """
     path = Path(path)
     return _probe_folder(path) if path.is_dir() else _probe_file(path)
@@ -139,7 +146,6 @@ def _probe_file(path: Path) -> VideoInfo:
     tags = colour.read_tags(frame.colorspace, frame.color_range, frame.color_primaries, frame.color_trc)
     orientation = orientation_of(frame)
     width, height = frame.width, frame.height
-    broadcast = bool(BROADCAST_FORMATS & set(container_name.split(",")))
     warnings = []
     if whole is not None and whole < declared:
         warnings.append(f"'{path}' is cut off: the data of only {whole} of its {declared} frames are there")
@@ -164,7 +170,7 @@ def _probe_file(path: Path) -> VideoInfo:
         is_vfr=spacing_varies,
         time_base=time_base,
         start_time=start_time,
-        origin=container_start if broadcast else Fraction(0),
+        origin=container_start if _is_broadcast(container_name) else Fraction(0),
         duration=duration,
         codec=codec,
         container=container_name,
@@ -217,6 +223,10 @@ def _probe_folder(path: Path) -> VideoInfo:
     )
 
 
+def _is_broadcast(container_name: str) -> bool:
+    return bool(_BROADCAST_FORMATS & set(container_name.split(",")))
+
+
 def _first_frame(path: Path) -> av.VideoFrame:
     with Decoding(path) as decoding:
         frame = next(decoding.frames(), None)
@@ -239,7 +249,7 @@ def _duration(container: InputContainer, stream: VideoStream) -> Fraction | None
 
 
 def _indexed_frames(stream: VideoStream, path: Path) -> tuple[int | None, int | None]:
-    """(frames whose data lie in the file, those of them that are shown), where the container's index tells; else (None, None)."""
+    """(frames whose data lie in the file, those of them that are shown), where the index tells; else (None, None)."""
     entries = getattr(stream, "index_entries", None)
     if not entries or "mp4" not in stream.container.format.name or len(entries) != stream.frames:
         return None, None
@@ -265,10 +275,10 @@ def _spacing_varies(container: InputContainer, stream: VideoStream) -> bool:
         except av.FFmpegError:
             pass
         ticks.sort()
-    steps = [b - a for a, b in zip(ticks, ticks[1:], strict=False)]
+    steps = [b - a for a, b in pairwise(ticks)]
     if len(steps) < 2:
         return False
     usual = median(steps)
-    if BROADCAST_FORMATS & set(container.format.name.split(",")):  # whole steps left out are frames lost on the way
+    if _is_broadcast(container.format.name):  # whole steps left out are frames lost on the way
         steps = [step - usual * max(round(step / usual) - 1, 0) for step in steps] if usual else steps
     return any(abs(step - usual) > 1 + 0.02 * usual for step in steps)

@@ -43,7 +43,9 @@ class SoundCopy:
                     continue
                 except (av.FFmpegError, ValueError):
                     pass
-            self.dropped.append(f"a sound stream ({name}) is left out: {holder} files cannot hold it; write to .mkv to keep it")
+            self.dropped.append(
+                f"a sound stream ({name}) is left out: {holder} files cannot hold it; write to .mkv to keep it"
+            )
         if self._input.streams.subtitles:
             self.dropped.append(f"{len(self._input.streams.subtitles)} subtitle stream(s) are left out")
         self._packets = self._read()

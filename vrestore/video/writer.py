@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -36,8 +37,8 @@ class VideoWriter:
         codec: ``h264``, ``h265``, ``ffv1`` or ``png``.
         crf, preset, pix_fmt: see `formats.plan_encoding`.
         bit_depth: bits a sample to keep where `pix_fmt` does not say it.
-        colour: matrix, range, primaries and transfer to write and to tag; None writes BT.709, limited range. RGB formats are
-            full range always.
+        colour: matrix, range, primaries and transfer to write and to tag; None writes BT.709, limited range. RGB
+            formats are full range always.
         time_base: seconds a tick for the timestamps of a file; None takes one in which frames of `fps` are exact.
         sample_aspect_ratio: width : height of a pixel, for files.
         sound_from: a file whose sound is copied into a file that can hold it.
@@ -77,7 +78,13 @@ class VideoWriter:
         self._fps = Fraction(fps).limit_denominator(10**6)
         if self._fps <= 0:
             raise MediaError(f"fps must be above 0, got {fps}")
-        self._choice = {"codec": codec, "crf": crf, "preset": preset, "pix_fmt": pix_fmt, "bit_depth": bit_depth}
+        self._choice: dict[str, Any] = {
+            "codec": codec,
+            "crf": crf,
+            "preset": preset,
+            "pix_fmt": pix_fmt,
+            "bit_depth": bit_depth,
+        }
         self._colour = colour or BT709
         self._time_base = time_base
         self._aspect = sample_aspect_ratio
@@ -133,8 +140,8 @@ class VideoWriter:
             times: seconds, one a frame, strictly increasing over all calls; None spaces them by `fps`.
 
         Raises:
-            MediaError: a wrong shape, a size that differs from the first frame's, values that are no numbers, times that do
-                not increase, or an encoder that fails.
+            MediaError: a wrong shape, a size that differs from the first frame's, values that are no numbers, times
+                that do not increase, or an encoder that fails.
         """
         frames = _checked_frames(frames_TCHW, self._frames)
         if times is None:
@@ -143,10 +150,11 @@ class VideoWriter:
             raise MediaError(f"{len(frames)} frames came with {len(times)} times; give one a frame")
         if self._encoder is None:
             self._start(frames.shape[3], frames.shape[2])
-        if (frames.shape[3], frames.shape[2]) != self._size:
+        size = frames.shape[3], frames.shape[2]
+        if size != self._size:
             raise MediaError(
-                f"frame {self._frames} is {frames.shape[3]}x{frames.shape[2]} but the video has {self._size[0]}x{self._size[1]} "
-                f"(width x height); all frames must have one size"
+                f"frame {self._frames} is {size[0]}x{size[1]} (width x height) but the video has "
+                f"{self._size[0]}x{self._size[1]}; all frames must have one size"
             )
         for frame, time in zip(frames, times, strict=True):
             self._append(frame, Fraction(time))
@@ -185,7 +193,8 @@ class VideoWriter:
         tick = round(time / self._tick)
         if self._last_tick is not None and tick <= self._last_tick:
             raise MediaError(
-                f"frame {self._frames} comes at {float(time):.6f} s, which is not after the frame before it; times must increase"
+                f"frame {self._frames} comes at {float(time):.6f} s, which is not after the frame before it; times "
+                f"must increase"
             )
         self._last_tick = tick
         if self._held is not None:
@@ -230,8 +239,8 @@ def check_target(path: Path, overwrite: bool) -> None:
     """Refuse an output path that cannot be written or that would cost something.
 
     Raises:
-        MediaError: it exists and may not be overwritten, its folder is missing or not writable, or a folder in its place holds
-            more than frames.
+        MediaError: it exists and may not be overwritten, its folder is missing or not writable, or a folder in its
+            place holds more than frames.
     """
     parent = Path(os.path.abspath(path)).parent
     if not parent.is_dir():
@@ -243,7 +252,9 @@ def check_target(path: Path, overwrite: bool) -> None:
     if path.is_dir():
         strangers = [p.name for p in path.iterdir() if p.suffix.lower() not in IMAGE_SUFFIXES or p.is_dir()]
         if strangers:
-            raise MediaError(f"the folder '{path}' is not overwritten: it holds more than frames ('{sorted(strangers)[0]}')")
+            raise MediaError(
+                f"the folder '{path}' is not overwritten: it holds more than frames ('{sorted(strangers)[0]}')"
+            )
         if any(path.iterdir()) and not overwrite:
             raise MediaError(f"the folder '{path}' holds frames already; choose another name or allow overwriting")
     elif is_folder_target(path):
