@@ -232,6 +232,21 @@ def test_weights_to_start_from(tmp_path, finished):
     other = tiny_config(**{"model.backbone.channels": 5, "load_from": str(source)})
     with pytest.raises(WeightsError, match="another model"):
         train(other, work_dir=tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
+def test_earlier_run_in_the_same_folder_is_kept_aside(tmp_path):
+    config = tiny_config(**{"train_cfg.max_iters": 2})
+    first = train(config, work_dir=tmp_path).model.state_dict()
+    config = tiny_config(**{"train_cfg.max_iters": 1, "load_from": str(tmp_path / "iter_2.pth")})
+    train(config, work_dir=tmp_path)
+    assert sorted(p.name for p in tmp_path.glob("*.pth")) == ["best_TinyError_iter_1.pth", "iter_1.pth"]
+    assert [row["iter"] for row in read_log(tmp_path) if row["mode"] == "train"] == [1]
+    (aside,) = tmp_path.glob("earlier_*")
+    kept = ["best_TinyError_iter_2.pth", "iter_2.pth", "last_checkpoint", "log.jsonl", "samples", "weights.safetensors"]
+    assert sorted(path.name for path in aside.iterdir()) == kept
+    raw = torch.load(aside / "iter_2.pth", weights_only=True)["ema_state_dict"]
+    assert torch.equal(first["backbone.body.weight"], raw["module.backbone.body.weight"])
 
 
 def test_without_tensorboard_the_run_goes_on(tmp_path, monkeypatch, capfd):

@@ -6,17 +6,19 @@ import copy
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.runner import set_random_seed
 
 import vrestore.data
 import vrestore.engine  # noqa: F401  (registers hooks, loops and optimiser wrappers)
-from vrestore.engine.checkpoint import check_fits, find_last_checkpoint, load_checkpoint
+from vrestore.engine.checkpoint import check_fits, find_last_checkpoint, load_checkpoint, load_weights
 from vrestore.engine.checks import check_training_config
 from vrestore.engine.export import export_weights
 from vrestore.engine.processes import processes
 from vrestore.engine.runner import Runner
+from vrestore.engine.work_dir import set_earlier_run_aside
 from vrestore.errors import ConfigError, WeightsError
 from vrestore.registry import MODELS
 
@@ -39,7 +41,8 @@ def train(
 
     Args:
         cfg: a training config (`vrestore.config.load_config`); it is not changed.
-        work_dir: where checkpoints, log, samples and weights go; None takes the config's, else ``work_dirs/<config>``.
+        work_dir: where checkpoints, log, samples and weights go (an earlier run's are moved aside); None takes the
+            config's, else ``work_dirs/<config>``.
         resume: True goes on from the last checkpoint of the work dir, or starts anew when it has none; a path names it.
         amp: ``bf16`` or ``fp16`` autocast instead of the config's precision.
         launcher: ``pytorch`` under torchrun, else ``none``.
@@ -97,6 +100,22 @@ def prepare_config(
     return prepared
 
 
+def _new_runner(cfg: Config, model: torch.nn.Module, resume_was_asked: bool) -> Runner:
+    """A Runner that starts from the beginning; an earlier run of the same work dir is kept aside."""
+    if cfg.get("load_from"):
+        check_fits(load_weights(cfg.load_from, model), model, cfg.load_from)
+    aside = set_earlier_run_aside(cfg.work_dir)
+    start = Path(cfg.get("load_from") or "")
+    if aside is not None and (aside / start.name).is_file() and start.parent.resolve() == Path(cfg.work_dir).resolve():
+        cfg.load_from = str(aside / start.name)
+    runner = Runner.from_parts(cfg, model)
+    if aside is not None:
+        runner.logger.warning(f"an earlier run was here; it is kept in {aside} (to go on with it, give --resume)")
+    if resume_was_asked:
+        runner.logger.warning(f"{cfg.work_dir} has no checkpoint to resume; the run starts from the beginning")
+    return runner
+
+
 class TrainingConfig(Config):
     """A Config that is final: its text is formatted once, which takes longer than small networks take to train."""
 
@@ -113,10 +132,7 @@ def _build_runner(cfg: Config, resume: bool | str | Path) -> Runner:
     model = MODELS.build(cfg.model)
     path = find_last_checkpoint(cfg.work_dir) if resume is True else resume or None
     if path is None:
-        runner = Runner.from_parts(cfg, model)
-        if resume:
-            runner.logger.warning(f"{cfg.work_dir} has no checkpoint to resume; the run starts from the beginning")
-        return runner
+        return _new_runner(cfg, model, resume_was_asked=bool(resume))
     checkpoint = load_checkpoint(path)
     if "optimizer" not in checkpoint or "iter" not in checkpoint.get("meta", {}):
         raise WeightsError(f"{path} holds weights only, no state of a run; resume from an iter_N.pth, or use load_from")
