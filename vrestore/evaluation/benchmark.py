@@ -154,6 +154,7 @@ class _Run:
         benchmark.clips[index] = clip
         check_clip(sample["lq"], f"the degraded clip '{clip}'")
         self._input_hashes[benchmark.name, index] = hash_input(sample["lq"], sample.get("hq"))
+        self._write_input_pictures(benchmark.name, clip, sample)
         benchmark.frames[clip] = len(sample["lq"])
         return sample
 
@@ -213,7 +214,14 @@ class _Run:
         if self.plan.output.save_frames:
             write_frames(self.frames_folder(method, benchmark, clip), pred)
         if self.plan.output.comparison:
-            write_png(preview_path(self.work_dir, method, benchmark, clip), to_uint8(pred[len(pred) // 2]))
+            _write_preview(preview_path(self.work_dir, method, benchmark, clip), pred)
+
+    def _write_input_pictures(self, benchmark: str, clip: str, sample: dict[str, Any]) -> None:
+        if not self.plan.output.comparison:
+            return
+        for which, frames in (("lq", sample["lq"]), ("hq", sample.get("hq"))):
+            if frames is not None:
+                _write_preview(input_preview_path(self.work_dir, which, benchmark, clip), frames)
 
     def result(self) -> BenchmarkResult:
         return BenchmarkResult(
@@ -230,6 +238,15 @@ class _Run:
 def preview_path(work_dir: Path, method: str, benchmark: str, clip: str) -> Path:
     """Where the middle frame of an output is kept for the comparison picture."""
     return work_dir / "previews" / safe_name(benchmark) / safe_name(clip) / f"{safe_name(method)}.png"
+
+
+def input_preview_path(work_dir: Path, which: str, benchmark: str, clip: str) -> Path:
+    """Where the middle frame of the degraded clip (`lq`) or the ground truth (`hq`) is kept; no method is called so."""
+    return work_dir / "previews" / safe_name(benchmark) / safe_name(clip) / f"_{which}.png"
+
+
+def _write_preview(path: Path, frames_TCHW: Tensor) -> None:
+    write_png(path, to_uint8(frames_TCHW[len(frames_TCHW) // 2]), compress_level=1)
 
 
 def score_clip(metric: Metric, pred_TCHW: Tensor, hq_TCHW: Tensor | None) -> Score:

@@ -10,13 +10,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image, ImageDraw, ImageFont
-from torch import Tensor
 
 from vrestore.errors import ConfigError
-from vrestore.evaluation.benchmark import BenchmarkResult, preview_path
+from vrestore.evaluation.benchmark import BenchmarkResult, input_preview_path, preview_path
 from vrestore.evaluation.colour import rgb_to_y
-from vrestore.evaluation.files import safe_name, to_uint8, write_png
-from vrestore.evaluation.plan import Benchmark
+from vrestore.evaluation.files import safe_name, write_png
 
 TILE_PX = 256
 MARGIN_PX, LABEL_PX, GAP_PX = 10, 42, 8
@@ -42,8 +40,8 @@ def write_comparisons(result: BenchmarkResult) -> list[Path]:
     """
     written = []
     for benchmark in result.benchmarks:
-        for index, clip in sorted(benchmark.clips.items()):
-            panels, overview = _panels(result, benchmark, index, clip)
+        for _, clip in sorted(benchmark.clips.items()):
+            panels, overview = _panels(result, benchmark.name, clip)
             if len(panels) < 2:
                 continue
             path = result.work_dir / "comparison" / f"{safe_name(benchmark.name)}-{safe_name(clip)}.png"
@@ -115,28 +113,31 @@ def most_textured_region(image_HWC: np.ndarray, side: int) -> tuple[int, int]:
     return row * stride, column * stride
 
 
-def _panels(result: BenchmarkResult, benchmark: Benchmark, index: int, clip: str) -> tuple[list[Panel], np.ndarray]:
+def _panels(result: BenchmarkResult, benchmark: str, clip: str) -> tuple[list[Panel], np.ndarray]:
     """The degraded frame, every kept output and the ground truth, all at the size of the outputs."""
-    sample = benchmark.dataset[index]
-    middle = len(sample["lq"]) // 2
-    outputs = []
-    for method in result.methods:
-        path = preview_path(result.work_dir, method, benchmark.name, clip)
-        cell = next(
-            (c for c in result.cells if (c.method, c.benchmark, c.clip) == (method, benchmark.name, clip)), None
-        )
-        if cell is not None and path.is_file():
-            outputs.append(Panel(method, _detail(cell), np.asarray(Image.open(path).convert("RGB"))))
-    hq: Tensor | None = sample.get("hq")
+    finished = {cell.method: cell for cell in result.cells if (cell.benchmark, cell.clip) == (benchmark, clip)}
+    outputs = [
+        Panel(method, _detail(finished[method]), image)
+        for method in result.methods
+        if method in finished and (image := _read(preview_path(result.work_dir, method, benchmark, clip))) is not None
+    ]
+    lq, hq = (_read(input_preview_path(result.work_dir, which, benchmark, clip)) for which in ("lq", "hq"))
     if hq is not None:
-        outputs.append(Panel("ground truth", "", to_uint8(hq[len(hq) // 2])))
-    sizes = [panel.image_HWC.shape for panel in outputs]
-    if not outputs or len(set(sizes)) != 1:
+        outputs.append(Panel("ground truth", "", hq))
+    sizes = {panel.image_HWC.shape for panel in outputs}
+    if lq is None or len(sizes) != 1:
         return [], np.zeros((1, 1, 3), np.uint8)
-    height, width = sizes[0][:2]
-    lq = Image.fromarray(to_uint8(sample["lq"][middle])).resize((width, height), Image.Resampling.NEAREST)
-    given = Panel("input", f"{sample['lq'].shape[-1]}x{sample['lq'].shape[-2]}", np.asarray(lq))
+    height, width = outputs[0].image_HWC.shape[:2]
+    enlarged = Image.fromarray(lq).resize((width, height), Image.Resampling.NEAREST)
+    given = Panel("input", f"{lq.shape[1]}x{lq.shape[0]}", np.asarray(enlarged))
     return [given, *outputs], outputs[-1].image_HWC
+
+
+def _read(path: Path) -> np.ndarray | None:
+    if not path.is_file():
+        return None
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
 
 
 def _detail(cell) -> str:

@@ -45,9 +45,10 @@ def write_text(path: Path, text: str) -> Path:
     return write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
-def write_png(path: Path, image_HWC: np.ndarray) -> Path:
-    """An 8-bit RGB image through `write_whole`."""
-    return write_whole(path, lambda temporary: Image.fromarray(image_HWC).save(temporary, format="PNG"))
+def write_png(path: Path, image_HWC: np.ndarray, compress_level: int = 6) -> Path:
+    """An 8-bit RGB image through `write_whole`; `compress_level` from 0 (quick) to 9 (small)."""
+    image = Image.fromarray(image_HWC)
+    return write_whole(path, lambda temporary: image.save(temporary, format="PNG", compress_level=compress_level))
 
 
 def write_frames(folder: Path, frames_TCHW: Tensor) -> Path:

@@ -147,7 +147,7 @@ def _block_features(image_HW: np.ndarray, block_px: int) -> np.ndarray:
 
 def _fit(blocks: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Shape, left and right scale of an asymmetric generalised Gaussian, by moment matching (Lasmar et al. 2009)."""
-    left, right, wanted = np.array([_moments(block.ravel().astype(np.float64)) for block in blocks]).T
+    left, right, wanted = _moments(blocks.reshape(len(blocks), -1).astype(np.float64))
     table = _ratio_table()
     above = np.clip(np.searchsorted(table, wanted), 1, len(table) - 1)  # the table rises with the shape
     nearer_below = np.abs(table[above - 1] - wanted) <= np.abs(table[above] - wanted)
@@ -158,16 +158,22 @@ def _fit(blocks: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return shape, left * scale, right * scale
 
 
-def _moments(values: np.ndarray) -> tuple[float, float, float]:
-    """Left and right standard deviation and the ratio that fixes the shape; NaN for a flat block."""
-    left, right = (
-        np.sqrt((side**2).mean()) if len(side) else np.nan for side in (values[values < 0], values[values > 0])
-    )
-    if np.isnan(left) or np.isnan(right):
-        return left, right, np.nan
-    skew = left / right
-    flatness = np.abs(values).mean() ** 2 / (values**2).mean()
-    return left, right, flatness * (skew**3 + 1) * (skew + 1) / (skew**2 + 1) ** 2
+def _moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Left and right standard deviation and the ratio that fixes the shape, a block; NaN where a block is flat.
+
+    Args:
+        values: (blocks, pixels).
+    """
+    above = np.maximum(values, 0)
+    below = above - values
+    with np.errstate(invalid="ignore", divide="ignore"):
+        left = np.sqrt(np.einsum("bp,bp->b", below, below) / np.count_nonzero(below, axis=1))
+        right = np.sqrt(np.einsum("bp,bp->b", above, above) / np.count_nonzero(above, axis=1))
+        skew = left / right
+        mean_square = np.einsum("bp,bp->b", values, values) / values.shape[1]
+        flatness = ((above.sum(1) + below.sum(1)) / values.shape[1]) ** 2 / mean_square
+        wanted = flatness * (skew**3 + 1) * (skew + 1) / (skew**2 + 1) ** 2
+    return left, right, wanted
 
 
 @lru_cache(maxsize=1)
