@@ -34,7 +34,7 @@ def imresize(
         scale: factor, or (vertical, horizontal) factors, > 0; the result has ceil(side * scale) pixels a side.
         size: (height, width) of the result, instead of `scale`; the factors follow from it.
         antialias: widen the kernel when shrinking.
-        kernel: `cubic` (a = -0.5), `linear`, `lanczos2`, `lanczos3` or `box`.
+        kernel: `cubic` (a = -0.5), `cubic75` (a = -0.75), `linear`, `lanczos2`, `lanczos3` or `box`.
 
     Returns:
         (..., H', W') of the same dtype and device; half-precision input is filtered in float32.
@@ -163,12 +163,16 @@ def _mirrored(frames: Tensor, dim: int, index: np.ndarray, n_in: int) -> Tensor:
     return frames.index_select(dim, torch.from_numpy(index).to(frames.device))
 
 
-def _cubic(x: np.ndarray) -> np.ndarray:
-    """Keys' cubic with a = -0.5 (Keys 1981), as in MATLAB and Pillow; OpenCV and torch use -0.75."""
-    a = np.abs(x)
-    near = 1.5 * a**3 - 2.5 * a**2 + 1
-    far = -0.5 * a**3 + 2.5 * a**2 - 4 * a + 2
-    return np.where(a <= 1, near, np.where(a <= 2, far, 0.0))
+def _cubic(a: float) -> Callable[[np.ndarray], np.ndarray]:
+    """The piecewise cubic of Keys (1981) with slope `a` at the first zero."""
+
+    def function(x: np.ndarray) -> np.ndarray:
+        r = np.abs(x)
+        near = (a + 2) * r**3 - (a + 3) * r**2 + 1
+        far = a * (r**3 - 5 * r**2 + 8 * r - 4)
+        return np.where(r <= 1, near, np.where(r <= 2, far, 0.0))
+
+    return function
 
 
 def _linear(x: np.ndarray) -> np.ndarray:
@@ -188,7 +192,8 @@ def _lanczos(lobes: int) -> Callable[[np.ndarray], np.ndarray]:
 
 
 KERNELS: dict[str, tuple[Callable[[np.ndarray], np.ndarray], float]] = {
-    "cubic": (_cubic, 4.0),
+    "cubic": (_cubic(-0.5), 4.0),  # MATLAB, Pillow
+    "cubic75": (_cubic(-0.75), 4.0),  # torch, OpenCV
     "linear": (_linear, 2.0),
     "lanczos2": (_lanczos(2), 4.0),
     "lanczos3": (_lanczos(3), 6.0),

@@ -13,7 +13,13 @@ from vrestore.restorers.capabilities import Capabilities, Scales
 from vrestore.restorers.request import Request
 
 # kernel of `imresize`; without antialiasing a box of one pixel is the nearest neighbour
-KERNELS = {"nearest": "box", "bilinear": "linear", "bicubic": "cubic", "lanczos": "lanczos3"}
+KERNELS = {
+    "nearest": "box",
+    "bilinear": "linear",
+    "bicubic": "cubic",
+    "bicubic-torch": "cubic75",
+    "lanczos": "lanczos3",
+}
 TEMPORAL = ("repeat", "blend")
 
 
@@ -21,11 +27,11 @@ TEMPORAL = ("repeat", "blend")
 class ResampleRestorer(BaseRestorer):
     """Resample each frame by a fixed kernel, and the frame axis by repeating or blending neighbours.
 
-    The kernels are MATLAB's and Pillow's (cubic with a = -0.5, three-lobed Lanczos); shrinking is antialiased, except by
-    ``nearest``. Time runs by frame start: output frame k shows the input at position ``k / factor``.
+    The kernels are MATLAB's and Pillow's (cubic with a = -0.5, three-lobed Lanczos), and torch's and OpenCV's sharper cubic
+    (a = -0.75) as ``bicubic-torch``; shrinking is antialiased, except by ``nearest``. Time runs by frame start: output frame k shows the input at position ``k / factor``.
 
     Args:
-        spatial: ``nearest``, ``bilinear``, ``bicubic`` or ``lanczos``.
+        spatial: ``nearest``, ``bilinear``, ``bicubic``, ``bicubic-torch`` or ``lanczos``.
         temporal: ``repeat`` holds the earlier frame, ``blend`` mixes both neighbours linearly.
         scale: spatial factor when a request names neither scale nor size.
 
