@@ -8,7 +8,7 @@
 #
 #   --cfg-options benchmarks.0.dataset.root=/my/clips benchmarks.0.dataset.max_frames=20
 _base_ = []  # builds on none; it tells MMEngine to read the import below as plain Python
-import os
+import os  # noqa: E402
 
 _beside = "{{ fileDirname }}/../../../shared/data/bench"
 _root = os.environ.get("VRESTORE_DATA") or (_beside if os.path.isdir(_beside) else None)

@@ -47,6 +47,7 @@ def test_it_runs_on_a_users_folder(own_clips, tmp_path):
     (table,) = data["tables"]
     assert [column["name"] for column in table["columns"]] == ["PSNR-Y", "SSIM-Y", "PSNR-RGB", "NIQE", "LPIPS-alex"]
     assert table["degradation"] == "BIx4"
+    assert {column["protocol"]["frames"] for column in table["columns"]} == {"first 3 of each clip"}
     psnr = {row["method"]: row["values"][0]["mean"] for row in table["rows"]}
     assert psnr["nearest"] < psnr["bicubic"] < psnr["lanczos"]
 

@@ -131,7 +131,7 @@ class _Run:
                 clip=clip,
                 input=self._input_hashes[benchmark.name, index],
                 request=asdict(request),
-                protocols=[metric.protocol for metric in benchmark.metrics],
+                protocols=[benchmark.protocol_of(metric) for metric in benchmark.metrics],
                 device=self.device.type,
             )
             kept = self.store.read(benchmark.name, method, clip, key) if self.plan.output.resume else None
@@ -172,7 +172,7 @@ class _Run:
         hq = sample.get("hq")
         if hq is not None:
             check_pair(pred, hq, "the benchmark")
-        scores = [score_clip(metric, pred, hq) for metric in benchmark.metrics]
+        scores = [score_clip(metric, pred, hq, benchmark.protocol_of(metric)) for metric in benchmark.metrics]
         self._write_pictures(loaded.method.name, benchmark.name, clip, pred)
         return Cell(
             key=key,
@@ -249,7 +249,7 @@ def _write_preview(path: Path, frames_TCHW: Tensor) -> None:
     write_png(path, to_uint8(frames_TCHW[len(frames_TCHW) // 2]), compress_level=1)
 
 
-def score_clip(metric: Metric, pred_TCHW: Tensor, hq_TCHW: Tensor | None) -> Score:
+def score_clip(metric: Metric, pred_TCHW: Tensor, hq_TCHW: Tensor | None, protocol: dict[str, Any]) -> Score:
     """One metric on one clip; what cannot be measured says why instead of a number.
 
     Raises:
@@ -260,7 +260,7 @@ def score_clip(metric: Metric, pred_TCHW: Tensor, hq_TCHW: Tensor | None) -> Sco
         frames = metric.score(pred_TCHW, hq_TCHW)
     except NotMeasuredError as error:
         reason = str(error)
-    return Score(metric.name, to_plain(metric.protocol), metric.unit, metric.higher_is_better, frames, reason)
+    return Score(metric.name, protocol, metric.unit, metric.higher_is_better, frames, reason)
 
 
 def hash_input(lq_TCHW: Tensor, hq_TCHW: Tensor | None) -> str:

@@ -11,6 +11,7 @@ from vrestore.config import check_keys
 from vrestore.errors import ConfigError
 from vrestore.evaluation.methods import Method
 from vrestore.evaluation.metric import Metric
+from vrestore.evaluation.protocol import to_plain
 from vrestore.registry import DATASETS, METRICS
 from vrestore.restorers.request import Request
 
@@ -59,6 +60,11 @@ class Benchmark:
         """The protocol of the degraded clips, for example `BIx4`."""
         name = getattr(self.dataset, "degradation_name", None)
         return None if name is None else str(name)
+
+    def protocol_of(self, metric: Metric) -> dict[str, Any]:
+        """A metric's protocol on these clips: it says so when only the first frames of each clip are taken."""
+        limit = getattr(self.dataset, "max_frames", None)
+        return {**to_plain(metric.protocol), **({"frames": f"first {limit} of each clip"} if limit else {})}
 
     def index_of(self, clip: str) -> int:
         return next(index for index, name in self.clips.items() if name == clip)

@@ -111,7 +111,7 @@ def _columns(cells: list[Cell], benchmark: Benchmark) -> list[Column]:
     """A column for every protocol found, in the order of the config."""
     scores = [score for cell in cells for score in cell.scores]
     if not scores:  # every method failed: the columns that would have been
-        planned = [(m.name, dict(m.protocol), m.unit, m.higher_is_better) for m in benchmark.metrics]
+        planned = [(m.name, benchmark.protocol_of(m), m.unit, m.higher_is_better) for m in benchmark.metrics]
         scores = [Score(*entry, frames=None) for entry in planned]
     labels = column_labels((score.name, score.protocol) for score in scores)
     first = {(score.name, score.protocol_id): score for score in reversed(scores)}
