@@ -1,7 +1,6 @@
 """Read the stored reference outputs of VEnhancer, and make weights and inputs by name, as their manifest says.
 
-Every tensor depends on its name and shape alone (NumPy's PCG64 seeded with the CRC-32 of the name). Where the whole
-manifest is absent, the clone's own copy of its small part serves.
+Every tensor depends on its name and shape alone (NumPy's PCG64 seeded with the CRC-32 of the name).
 """
 
 from __future__ import annotations
@@ -23,8 +22,10 @@ OWN = PARITY_DATA / "venhancer"
 
 @cache
 def manifest() -> dict[str, dict]:
-    """Every entry by id."""
-    return {entry["id"]: entry for entry in read_json("goldens.json")["entries"]}
+    """Every entry by id; those of the clone's own copy (one file for each part) where the whole manifest is absent."""
+    whole = WHOLE / "goldens.json"
+    files = [whole] if whole.exists() else sorted(OWN.glob("goldens_*.json"))
+    return {entry["id"]: entry for file in files for entry in json.loads(file.read_text())["entries"]}
 
 
 def ids(*prefixes: str) -> list[str]:
