@@ -229,8 +229,8 @@ def test_an_adapter_of_another_kind():
 
 
 def test_an_adapter_of_a_taken_name():
-    class out(BaseAdapter):  # noqa: N801  (the name of the UNet's last layers)
-        pass
+    class out(BaseAdapter):
+        """Called as the UNet's last layers are."""
 
     with pytest.raises(ConfigError, match="an adapter cannot be called out"):
         tiny_unet().attach(out())

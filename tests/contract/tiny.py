@@ -8,7 +8,13 @@ CLIP_BACKBONES = {"BasicVSR": BASICVSR}
 # net(ref_NCHW, supp_NCHW) -> flow_N2HW
 FLOW_BACKBONES = {"SPyNet": SPYNET}
 # networks over latents, called by diffusion restorers
-LATENT_BACKBONES: dict[str, dict] = {}
+LATENT_BACKBONES = {
+    "UNet3D": dict(
+        type="UNet3D",
+        **dict(dim=32, dim_mult=[1, 2], num_heads=2, head_dim=16, num_res_blocks=1, attn_scales=[1.0, 0.5]),
+        **dict(context_dim=8, adapter=dict(type="VideoControlNet")),
+    )
+}
 
 RESTORERS = {
     "ResampleRestorer": dict(type="ResampleRestorer", spatial="bicubic", temporal="blend"),
