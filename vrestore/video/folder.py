@@ -12,10 +12,10 @@ from PIL import Image, UnidentifiedImageError
 
 from vrestore.errors import MediaError
 from vrestore.video.media import media_errors
+from vrestore.video.orientation import Orientation, orientation_of_exif
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pnm")
 _EXIF_ORIENTATION = 274
-_TURNED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 
 
 class FrameFolder:
@@ -51,9 +51,9 @@ class FrameFolder:
         Raises:
             MediaError: names the first frame that differs, or that is no image.
         """
-        first = _size_shown(self.files[0])
-        for file in self.files[1:]:
-            size = _size_shown(file)
+        first = self._size_shown(0)
+        for index, file in enumerate(self.files[1:], 1):
+            size = self._size_shown(index)
             if size != first:
                 raise MediaError(
                     f"the frames of '{self.path}' differ in size: {self.files[0].name} is {first[0]}x{first[1]} "
@@ -69,10 +69,24 @@ class FrameFolder:
         file = self.files[index]
         with media_errors(file, "is a damaged image"), av.open(io.BytesIO(file.read_bytes()), "r") as container:
             stream = container.streams.video[0]
-            stream.codec_context.options = {"err_detect": "explode"}
+            if stream.codec_context.name in ("mjpeg", "png"):  # others take harmless oddities for damage then
+                stream.codec_context.options = {"err_detect": "explode"}
             for frame in container.decode(stream):
                 return frame, stream.codec_context.name
         raise MediaError(f"'{file}' is a damaged image: it holds no picture")
+
+    def orientation(self, index: int) -> Orientation:
+        """How a frame is turned upright, by its EXIF data.
+
+        Raises:
+            MediaError: the image is damaged.
+        """
+        return _header(self.files[index])[1]
+
+    def _size_shown(self, index: int) -> tuple[int, int]:
+        """(width, height) of a frame, turned upright."""
+        size, orientation = _header(self.files[index])
+        return size[::-1] if orientation.swaps_sides else size
 
     def _missing_numbers(self) -> list[str]:
         numbers = [_last_number(p) for p in self.files]
@@ -102,11 +116,13 @@ def _last_number(path: Path) -> int | None:
     return int(numbers[-1]) if numbers else None
 
 
-def _size_shown(file: Path) -> tuple[int, int]:
-    """(width, height) from an image's header, as shown."""
+def _header(file: Path) -> tuple[tuple[int, int], Orientation]:
+    """(width, height) as stored, and the orientation, from an image's header."""
     try:
         with Image.open(file) as image:
-            turned = image.getexif().get(_EXIF_ORIENTATION) in _TURNED
-            return image.size[::-1] if turned else image.size
+            # PNG keeps EXIF data anywhere, and Pillow would read the whole image to find them.
+            has_exif = image.format != "PNG" or "exif" in image.info
+            code = image.getexif().get(_EXIF_ORIENTATION, 1) if has_exif else 1
+            return image.size, orientation_of_exif(code)
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise MediaError(f"'{file}' is a damaged image or none at all") from error

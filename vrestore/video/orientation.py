@@ -38,15 +38,26 @@ class Orientation:
 
 
 UPRIGHT = Orientation()
+_EXIF = {2: (0, True), 3: (180, False), 4: (180, True), 5: (270, True), 6: (90, False), 7: (90, True), 8: (270, False)}
 
 
 def orientation_of(frame: av.VideoFrame) -> Orientation:
-    """The orientation in a frame's display matrix (from the container, or from EXIF for a photograph)."""
-    held: Any = frame.side_data
+    """The orientation in a frame's display matrix."""
+    held: Any
+    try:
+        held = frame.side_data
+    except ValueError:  # PyAV gives up on all of it when it knows one kind of side data not; the angle it tells apart
+        return Orientation(degrees=round(-frame.rotation / 90) * 90 % 360)
     for data in held:
         if data.type.name == "DISPLAYMATRIX":
             return _from_matrix(struct.unpack("<9i", bytes(memoryview(data))[:36]))
     return UPRIGHT
+
+
+def orientation_of_exif(code: int) -> Orientation:
+    """The orientation that an EXIF tag 274 asks for; 1 is upright, as is any number that the standard does not know."""
+    degrees, mirrored = _EXIF.get(code, (0, False))
+    return Orientation(degrees, mirrored)
 
 
 def _from_matrix(matrix: tuple[int, ...]) -> Orientation:

@@ -194,7 +194,7 @@ def _probe_folder(path: Path) -> VideoInfo:
     frame, codec = folder.decode(0)
     layout, _ = samples_of(frame)
     tags = colour.read_tags(frame.colorspace, frame.color_range, frame.color_primaries, frame.color_trc)
-    orientation = orientation_of(frame)
+    orientation = folder.orientation(0)
     width, height = frame.width, frame.height
     return VideoInfo(
         path=path,

@@ -19,7 +19,6 @@ from vrestore.video import colour
 from vrestore.video.decode import Decoding
 from vrestore.video.folder import FrameFolder
 from vrestore.video.index import Clock, FrameIndex, build_index
-from vrestore.video.orientation import orientation_of
 from vrestore.video.pixels import samples_of
 from vrestore.video.probe import VideoInfo, probe
 
@@ -226,7 +225,7 @@ class VideoReader:
         if self._folder or frame.format.name != info.pix_fmt:  # images of a folder; formats that change on the way
             tags = colour.read_tags(frame.colorspace, frame.color_range, frame.color_primaries, frame.color_trc)
             tags = colour.resolve(tags, layout.kind, frame.format.name, info.codec, frame.width, frame.height)
-        orientation = orientation_of(frame) if self._folder else info.orientation
+        orientation = self._folder.orientation(number) if self._folder else info.orientation
         rgb = orientation.apply(colour.to_rgb(planes, layout, tags, info.siting))
         if tuple(rgb.shape[1:]) != (info.height, info.width):
             raise MediaError(
