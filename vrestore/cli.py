@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from vrestore.errors import ConfigError, VRestoreError
@@ -31,11 +33,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = build_parser().parse_args(argv)
     debug = getattr(arguments, "debug", False)
-    if not debug:
-        warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
-    _show_log()
     try:
-        return arguments.run(arguments)
+        with _speaking_plainly(debug):
+            return arguments.run(arguments)
     except VRestoreError as error:
         if debug:
             raise
@@ -318,12 +318,19 @@ def _rate(text: str) -> Any:
         raise argparse.ArgumentTypeError(f"'{text}' is no frame rate: write e.g. 60, 29.97 or 24000/1001") from None
 
 
-def _show_log() -> None:
-    """Show what vrestore has to say (terms of weights, …) on stderr."""
-    import logging
-
-    logger = logging.getLogger("vrestore")
+@contextmanager
+def _speaking_plainly(debug: bool) -> Iterator[None]:
+    """Show on stderr what vrestore logs (terms of weights, …), and warnings without their place in the code."""
+    logger, handler = logging.getLogger("vrestore"), logging.StreamHandler()
+    before = (logger.level, logger.propagate, warnings.formatwarning)
+    logger.addHandler(handler)
     logger.setLevel(logging.INFO)
-    if not logger.handlers:
-        logger.addHandler(logging.StreamHandler())
-        logger.propagate = False
+    logger.propagate = False
+    if not debug:
+        warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before[0])
+        logger.propagate, warnings.formatwarning = before[1:]

@@ -192,7 +192,9 @@ def _read_pickle(path: Path, mapped: bool) -> Any:
                 f"refused: save its state dict alone, best as safetensors"
             ) from error
         raise WeightsError(DAMAGED.format(path=path, reason="not a file of tensors")) from error
-    except (RuntimeError, EOFError, OSError, ValueError, LookupError, AttributeError, TypeError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # there is nothing that damaged bytes cannot make an unpickler raise
         raise WeightsError(DAMAGED.format(path=path, reason=_first_sentence(error))) from error
 
 
