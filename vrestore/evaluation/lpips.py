@@ -105,11 +105,12 @@ class LPIPS(Metric):
             lpips = require("lpips", "metrics", "LPIPS")
         except MissingDependencyError as error:
             raise NotMeasuredError(str(error)) from error
+        weights = _read_state_dict(file)
         # The package draws random weights before it is given real ones, by an argument that torchvision is to drop.
         with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             model = lpips.LPIPS(net=self.net, version="0.1", pnet_rand=True, verbose=False).eval()
-        _load_backbone(model.net, file)
+        _load_backbone(model.net, weights, file.name)
         return model
 
     def _how_to_get_weights(self) -> str:
@@ -124,13 +125,12 @@ class LPIPS(Metric):
         )
 
 
-def _load_backbone(net: nn.Module, file: Path) -> None:
+def _load_backbone(net: nn.Module, given: dict[str, Tensor], file_name: str) -> None:
     """Fill every parameter of the package's sliced backbone from torchvision's `features.N.…`.
 
     Raises:
-        WeightsError: the file is damaged, or not of this backbone.
+        WeightsError: they are not of this backbone.
     """
-    given = _read_state_dict(file)
     wanted = net.state_dict()
     # The package cuts torchvision's `features` into slices and keeps the index: `slice3.6.bias` is `features.6.bias`.
     source = {name: f"features.{name.split('.', 1)[1]}" for name in wanted}
@@ -138,13 +138,18 @@ def _load_backbone(net: nn.Module, file: Path) -> None:
         if official not in given or given[official].shape != wanted[name].shape:
             has = "which is missing" if official not in given else f"which is {tuple(given[official].shape)} there"
             raise WeightsError(
-                f"{file.name} does not fit the LPIPS backbone: it must hold '{official}' of shape "
+                f"{file_name} does not fit the LPIPS backbone: it must hold '{official}' of shape "
                 f"{tuple(wanted[name].shape)}, {has}"
             )
     net.load_state_dict({name: given[official] for name, official in source.items()}, strict=True)
 
 
 def _read_state_dict(file: Path) -> dict[str, Tensor]:
+    """Backbone weights from a file, read without running any code in it.
+
+    Raises:
+        WeightsError: the file is damaged or holds something else.
+    """
     digits = file.stem.rpartition("-")[2]
     known = file.name in {name for name, _ in BACKBONES.values()}
     if known and not _full_hash(file).startswith(digits):
