@@ -13,6 +13,7 @@ from vrestore.errors import ConfigError, require
 
 # The settings that k-diffusion and its descendants share; another value gives other noise.
 TOLERANCE = 1e-6
+DIGITS = 6
 POOL_SIZE = 24
 
 
@@ -49,7 +50,9 @@ class BrownianNoise:
             )
         if self._tree is None:
             self._tree = self._grow()
-        increment = self._tree(low, high) / math.sqrt(high - low)
+        # The tree rounds its ends to its tolerance and would warn of a query beyond them.
+        inside = max(low, round(self.low, DIGITS)), min(high, round(self.high, DIGITS))
+        increment = self._tree(*inside) / math.sqrt(high - low)
         return -increment if sigma > sigma_next else increment
 
     def _grow(self) -> Any:

@@ -13,10 +13,11 @@ from vrestore.diffusion.schedule import NoiseSchedule, rescale_to_zero_terminal_
 from vrestore.errors import ConfigError
 from vrestore.registry import SCHEDULES
 
-# The official table, as float32 arithmetic made it where the reference outputs were taken. Float32 tangents, logarithms
-# and roots differ in their last bit from processor to processor, and close to pure noise one bit of sigma moves
-# sigma / alpha by a percent: evaluated anew, the table would give other steps on other machines.
-OFFICIAL_TABLE = Path(__file__).with_name("logsnr_cosine.npz")
+# The official tables, as float32 arithmetic made them where the reference outputs were taken. Float32 tangents,
+# logarithms and roots differ in their last bit from processor to processor; close to pure noise one bit of sigma moves
+# sigma / alpha by a percent, and Brownian noise is cut at the sixth decimal of a level: evaluated anew, the tables would
+# give other steps and other noise on other machines.
+OFFICIAL_TABLES = Path(__file__).with_name("logsnr_cosine.npz")
 
 
 @SCHEDULES.register_module()
@@ -25,13 +26,14 @@ class LogSNRCosineInterp(NoiseSchedule):
 
     With u from 1 (least noise) to 0, ``a = atan(exp(-logsnr_min / 2))`` and ``c = atan(exp(-logsnr_max / 2))``,
     ``logsnr(u) = -2 ln tan(a + u (c - a)) - 2 (u ln(scale_min) + (1 - u) ln(scale_max))``. Equal scales give the plain
-    shifted cosine, scales of 1 the unshifted one. The default is VEnhancer's table, to the last bit.
+    shifted cosine, scales of 1 the unshifted one. The default is VEnhancer's table,
+    to the last bit; it ends in pure noise by rounding.
 
     Args:
         num_steps: timesteps (official: 1000).
         logsnr_min, logsnr_max: ends of the unshifted log-SNR (official: -15 and 15).
         scale_min, scale_max: shifts at the clean and at the noisy end (official: 2 and 4).
-        zero_terminal_snr: end in pure noise (arXiv 2305.08891). The official table does so by float32 rounding alone.
+        zero_terminal_snr: end in pure noise (arXiv 2305.08891); a table that does so anyway stays as it is.
         exact: build in float64. The official release builds in float32, which moves the first levels by 8e-5 of their
             value and makes the last one pure noise; its weights were trained on that table, so that is the default.
 
@@ -55,12 +57,14 @@ class LogSNRCosineInterp(NoiseSchedule):
                 f"num_steps={num_steps}, logsnr={logsnr_min}..{logsnr_max}, scales={scale_min}, {scale_max}"
             )
         if (num_steps, logsnr_min, logsnr_max, scale_min, scale_max) == (1000, -15, 15, 2, 4) and not exact:
-            with np.load(OFFICIAL_TABLE) as table:
-                vp_sigmas, logsnr = (torch.from_numpy(table[name]) for name in ("vp_sigmas", "logsnr"))
-        else:
-            u = torch.linspace(1, 0, num_steps, dtype=torch.float64 if exact else torch.float32)
-            logsnr = interpolated_logsnr(u, logsnr_min, logsnr_max, scale_min, scale_max)
-            vp_sigmas = torch.sqrt(torch.sigmoid(-logsnr))
+            with np.load(OFFICIAL_TABLES) as stored:
+                tables = {name: torch.from_numpy(values) for name, values in stored.items()}
+            super().__init__(tables["vp_sigmas"])
+            vars(self).update(tables)
+            return
+        u = torch.linspace(1, 0, num_steps, dtype=torch.float64 if exact else torch.float32)
+        logsnr = interpolated_logsnr(u, logsnr_min, logsnr_max, scale_min, scale_max)
+        vp_sigmas = torch.sqrt(torch.sigmoid(-logsnr))
         super().__init__(rescale_to_zero_terminal_snr(vp_sigmas) if zero_terminal_snr else vp_sigmas)
         if torch.equal(self.vp_sigmas, vp_sigmas):
             self.logsnr = logsnr  # at the ends it tells more than the rounded sigmas

@@ -23,7 +23,7 @@ class NoiseSchedule:
         name: for error messages.
 
     Attributes:
-        vp_sigmas, alphas, k_sigmas, logsnr: tables (n,) on the CPU; ``k_sigmas = vp_sigmas / alphas``.
+        vp_sigmas, alphas, k_sigmas, log_k_sigmas, logsnr: tables (n,) on the CPU; ``k_sigmas = vp_sigmas / alphas``.
     """
 
     def __init__(self, vp_sigmas: Tensor, name: str | None = None):
@@ -33,7 +33,7 @@ class NoiseSchedule:
         self.alphas = _rounded(torch.sqrt, 1 - variance)
         self.k_sigmas = _rounded(torch.sqrt, variance / (1 - variance))
         self.logsnr = _rounded(torch.log, (1 - variance) / variance)
-        self._log_k_sigmas = _rounded(torch.log, self.k_sigmas)
+        self.log_k_sigmas = _rounded(torch.log, self.k_sigmas)
 
     def __len__(self) -> int:
         return len(self.vp_sigmas)
@@ -79,12 +79,12 @@ class NoiseSchedule:
         steps = torch.as_tensor(t).to("cpu", self.vp_sigmas.dtype)
         self._check(steps)
         low, high, weight = steps.floor().long(), steps.ceil().long(), steps.frac()
-        log_sigma = (1 - weight) * self._log_k_sigmas[low] + weight * self._log_k_sigmas[high]
+        log_sigma = (1 - weight) * self.log_k_sigmas[low] + weight * self.log_k_sigmas[high]
         return _rounded(torch.exp, torch.where(log_sigma.isfinite(), log_sigma, math.inf))
 
     def sigma_to_t(self, sigma: Tensor | float) -> Tensor:
         """Fractional timesteps of k_sigmas: the inverse of `t_to_sigma`; levels beyond the table give its ends."""
-        table = self._log_k_sigmas
+        table = self.log_k_sigmas
         log_sigma = _rounded(torch.log, torch.as_tensor(sigma).to("cpu", table.dtype))
         low = (torch.searchsorted(table, log_sigma.contiguous(), right=True) - 1).clamp(0, len(table) - 2)
         weight = ((table[low] - log_sigma) / (table[low] - table[low + 1])).clamp(0, 1)
