@@ -23,6 +23,8 @@ class RegressionRestorer(BaseRestorer):
             then called with ``return_intermediates=True`` and each loss as ``loss(intermediates, lq, hq)``.
         size_multiple: pixels that height and width must be a multiple of; the frames are padded and cropped back.
         least_size_px: smallest side of an input frame.
+        chunk_overlap_frames: frames of context on either side with which a clip may be restored in blocks; None means
+            the network sees whole clips. A recurrent network forgets: the figure belongs to its weights, measured.
         weights_licence: licence of the weights in use, shown with the capabilities.
     """
 
@@ -33,6 +35,7 @@ class RegressionRestorer(BaseRestorer):
         auxiliary_losses: dict[str, dict] | None = None,
         size_multiple: int = 1,
         least_size_px: int = 8,
+        chunk_overlap_frames: int | None = None,
         weights_licence: str | None = None,
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
@@ -43,6 +46,7 @@ class RegressionRestorer(BaseRestorer):
         self.auxiliary_losses = nn.ModuleDict({k: LOSSES.build(v) for k, v in (auxiliary_losses or {}).items()})
         self._size_multiple = size_multiple
         self._least_size_px = least_size_px
+        self._chunk_overlap_frames = chunk_overlap_frames
         self._weights_licence = weights_licence
 
     @property
@@ -54,6 +58,7 @@ class RegressionRestorer(BaseRestorer):
             size_multiple=self._size_multiple,
             least_size_px=self._least_size_px,
             context_frames=getattr(self.backbone, "context_frames", None),
+            chunk_overlap_frames=self._chunk_overlap_frames,
             dtypes=("fp32", "bf16", "fp16"),
             weights_licence=self._weights_licence,
         )
