@@ -181,7 +181,9 @@ def _add_restore(commands: Any, common: argparse.ArgumentParser) -> None:
     parser.add_argument("target", metavar="OUT", help="a video file, or a folder of PNG images")
     method = parser.add_argument_group("method")
     which = method.add_mutually_exclusive_group()
-    which.add_argument("--model", metavar="NAME", help="a name of the zoo (default: bicubic), or a weight file")
+    which.add_argument(
+        "--model", metavar="NAME", help="a name of the zoo (default: basicvsr-small-x4), or a weight file"
+    )
     which.add_argument("--config", metavar="FILE", help="a config instead, whose model is taken")
     method.add_argument("--weights", metavar="FILE", help="weights instead of the model's own: a file or an address")
     method.add_argument("--device", help="cpu, cuda, cuda:1, … (default: the GPU where there is one)")

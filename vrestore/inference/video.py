@@ -25,11 +25,13 @@ from vrestore.video.contract import check_contract
 from vrestore.video.formats import codec_for, plan_encoding
 from vrestore.video.writer import BT709, check_target
 
+DEFAULT_MODEL = "basicvsr-small-x4"
+
 
 def restore_video(
     src: str | Path,
     dst: str | Path,
-    model: str | Path | Mapping[str, Any] | BaseRestorer = "bicubic",
+    model: str | Path | Mapping[str, Any] | BaseRestorer = DEFAULT_MODEL,
     *,
     weights: str | Path | None = None,
     scale: float | None = None,
@@ -62,7 +64,8 @@ def restore_video(
     Args:
         src: a video in any format FFmpeg reads, or a folder of images.
         dst: .mp4, .m4v, .mov or .mkv; a name without a suffix is a folder of PNG files.
-        model: a name of the zoo, a config, a weight file, or a restorer.
+        model: a name of the zoo (`vrestore zoo` lists them), a config, a weight file, or a restorer. The default is the
+            small model that ships trained, x4; `bicubic` serves any scale.
         weights: a weight file in place of the model's own.
         scale: factor of height and width; not together with `size`. None is the model's own.
         size: (height, width) in pixels. The shape of the picture as shown is kept through the shape of its pixels.
