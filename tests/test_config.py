@@ -176,7 +176,9 @@ def test_values(text, value):
 
 @given(
     st.recursive(
-        st.integers() | st.floats(allow_nan=False) | st.booleans() | st.none() | st.text(), st.lists, max_leaves=6
+        st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.booleans() | st.none() | st.text(),
+        st.lists,
+        max_leaves=6,
     )
 )
 def test_every_python_literal_is_read_back(value):

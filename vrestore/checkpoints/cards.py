@@ -24,9 +24,9 @@ def cards() -> list[dict[str, Any]]:
     """A card for every entry of the model zoo, and for every registered restorer that no entry names."""
     load_installed_plugins()
     MODELS.import_from_location()
-    found = [_card(entry) for entry in zoo().values()]
-    named = {entry.model["type"] for entry in zoo().values() if entry.model}
-    return found + [_card_of_class(name, cls) for name, cls in MODELS.module_dict.items() if name not in named]
+    entries = zoo()
+    classes = _without_entry(entries)
+    return [_card(entry) for entry in entries.values()] + [_card_of_class(*item) for item in classes.items()]
 
 
 def card(name: str) -> dict[str, Any]:
@@ -40,13 +40,25 @@ def card(name: str) -> dict[str, Any]:
     Raises:
         RegistryError: there is none of that name; the closest are named.
     """
-    known = {item["name"]: item for item in cards()}
-    if name not in known:
-        close = closest_names(name, known)
-        raise RegistryError(
-            f"the zoo has no '{name}'; {'closest: ' + ', '.join(close) if close else 'it has: ' + ', '.join(known)}"
-        )
-    return known[name]
+    load_installed_plugins()
+    MODELS.import_from_location()
+    entries = zoo()
+    if name in entries:
+        return _card(entries[name])
+    classes = _without_entry(entries)
+    if name in classes:
+        return _card_of_class(name, classes[name])
+    known = [*entries, *classes]
+    close = closest_names(name, known)
+    raise RegistryError(
+        f"the zoo has no '{name}'; {'closest: ' + ', '.join(close) if close else 'it has: ' + ', '.join(known)}"
+    )
+
+
+def _without_entry(entries: Mapping[str, ZooEntry]) -> dict[str, Any]:
+    """Registered restorers that no entry of the zoo names."""
+    named = {entry.model["type"] for entry in entries.values() if entry.model}
+    return {name: cls for name, cls in MODELS.module_dict.items() if name not in named}
 
 
 def _card(entry: ZooEntry) -> dict[str, Any]:
