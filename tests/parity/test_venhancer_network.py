@@ -8,6 +8,8 @@ import torch
 from tests.parity import venhancer_references as ref
 from vrestore.backbones import UNet3D
 from vrestore.checkpoints import load_network
+from vrestore.checkpoints.network import recognise
+from vrestore.checkpoints.weightless import weightless
 from vrestore.layers import unet3d as blocks
 
 # The block of an entry, the keyword of ours for an argument of the release, and what the call takes beside x.
@@ -125,6 +127,19 @@ def key_frame_index(mask: torch.Tensor | None) -> torch.Tensor | None:
     return None if mask is None else torch.where(mask == 0, (mask == 0).cumsum(1) - 1, -1)
 
 
+@pytest.mark.parametrize(("dtype", "drift"), [("bf16", 0.05), ("fp16", 0.007)])
+@pytest.mark.parametrize("name", ref.ids("b_control_f1", "b_control_b2"))
+@torch.no_grad()
+def test_half_precision_stays_close(name, dtype, drift):
+    """The root mean square of the difference, as a share of the output's deviation."""
+    entry = ref.manifest()[name]
+    half = load_network(network(entry["ctor"]["config"]).state_dict(), dtype=dtype, head_dim=16)
+    x, y, t = (ref.make_input(entry["inputs"][key]) for key in ("x", "y", "t"))
+    out = half(x, t, y, **conditions_of(entry))
+    want = torch.from_numpy(ref.arrays(entry)["out"]).view(out.shape)
+    assert (out - want).square().mean().sqrt() < drift * want.std()
+
+
 @pytest.mark.parametrize("name", [n for n in ref.ids("b_control_") if "v2_mask_cond" in ref.manifest()[n]["inputs"]])
 def test_masks_mean_what_the_release_says(name):
     inputs = ref.manifest()[name]["inputs"]
@@ -133,12 +148,17 @@ def test_masks_mean_what_the_release_says(name):
 
 def test_official_names_and_shapes():
     listed = ref.read_json("keys_full.json")
-    with torch.device("meta"):
+    with weightless():
         net = UNet3D(adapter={"type": "VideoControlNet"})
     assert ref.shapes(net) == listed["keys"]
     assert sum(p.numel() for p in net.adapter.parameters()) == listed["params_controlnet"] == 633_575_936
     assert sum(p.numel() for p in net.parameters()) - 633_575_936 == listed["params_unet"] == 1_411_233_860
     assert not list(net.buffers())
+    architecture, _, arguments = recognise(dict(net.state_dict()), "the official names", {})
+    assert architecture.name == "VEnhancer"
+    with weightless():
+        told = architecture.build(arguments)
+    assert told.sizes == told.adapter.sizes == net.sizes
 
 
 @pytest.mark.slow
@@ -153,6 +173,6 @@ def test_full_size(name, full_size):
 
 @pytest.fixture(scope="module")
 def full_size():
-    with torch.device("meta"):
+    with weightless():
         net = UNet3D(adapter={"type": "VideoControlNet"})
     return ref.fill(net.to_empty(device="cpu"))

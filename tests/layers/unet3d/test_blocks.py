@@ -73,6 +73,19 @@ def test_resampling_has_the_sizes_that_legal_sizes_assume():
     assert Upsample(1)(x).shape == (1, 1, 16, 14)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize(("height", "width"), [(4, 2), (10, 2), (10, 4)])
+@torch.no_grad()
+def test_halving_narrow_features_in_any_precision(dtype, height, width):
+    layer, x = Downsample(128), torch.randn(8, 128, height, width)
+    exact = torch.nn.functional.conv2d(
+        torch.nn.functional.pad(x.double(), (1, 1, 2, 2)), layer.op.weight.double(), layer.op.bias.double(), stride=2
+    )
+    layer.to(dtype)
+    for _ in range(3):  # what lies in memory by chance would differ
+        torch.testing.assert_close(layer(x.to(dtype)).double(), exact, atol=0.03, rtol=0.03)
+
+
 def test_embeddings_of_fractions_lie_between():
     values = sinusoidal_embedding(torch.tensor([2.0, 2.5, 3.0]), 320)
     assert values.dtype == torch.float32
