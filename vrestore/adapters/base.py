@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import torch
 import torch.nn as nn
 from torch import Tensor
 
@@ -60,3 +61,19 @@ class BaseAdapter(nn.Module):
             downscale: factor by which the key frames were downscaled, (B,) or one for all.
         """
         raise NotImplementedError
+
+
+def at_key_frames(key_latents: Tensor, key_frame_index: Tensor) -> tuple[Tensor, Tensor]:
+    """Key latents on the full frame axis.
+
+    Args:
+        key_latents: (B, C, K, H, W).
+        key_frame_index: (B, T) int: the frame's index into the K key latents, or -1.
+
+    Returns:
+        latents (B*T, C, H, W), frame fastest, and whether each frame is a key frame (B*T, 1, 1, 1). Frames that are none
+        hold the first key latents, to be masked after what is made of them.
+    """
+    samples = torch.arange(len(key_frame_index), device=key_frame_index.device)[:, None]
+    latents = key_latents[samples, :, key_frame_index.clamp(min=0)]
+    return latents.flatten(0, 1), (key_frame_index >= 0).view(-1, 1, 1, 1)

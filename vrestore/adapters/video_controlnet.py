@@ -9,7 +9,7 @@ import torch
 import torch.nn as nn
 from torch import Tensor
 
-from vrestore.adapters.base import BaseAdapter, ControlResiduals
+from vrestore.adapters.base import BaseAdapter, ControlResiduals, at_key_frames
 from vrestore.errors import RequestError
 from vrestore.layers.unet3d.embedding import per_sample, sinusoidal_embedding
 from vrestore.layers.unet3d.encoder import UNetEncoder, embedding_mlp
@@ -103,7 +103,7 @@ class VideoControlNet(BaseAdapter, UNetEncoder):
             downscale = per_sample(downscale, batch, device, "downscale")
         is_key = self._key_frames(latents, key_latents, key_frame_index)
         embedding = self._embed_frames(timesteps, noise_level, downscale, is_key)
-        hint = self._place(key_latents, key_frame_index, is_key)
+        hint = self._place(key_latents, key_frame_index)
         context = text.to(self.dtype)
         x, skips = latents, []
         for x, to_skip in zip(
@@ -160,13 +160,12 @@ class VideoControlNet(BaseAdapter, UNetEncoder):
             embedding = torch.where(is_key[..., None], embedding + level[:, None], embedding)
         return embedding.flatten(0, 1)
 
-    def _place(self, key_latents: Tensor | None, index: Tensor | None, is_key: Tensor | None) -> Tensor | None:
+    def _place(self, key_latents: Tensor | None, index: Tensor | None) -> Tensor | None:
         """Features of the key latents on the full frame axis (B*T, dim, H, W), zero at every other frame."""
-        if key_latents is None or index is None or is_key is None:
+        if key_latents is None or index is None:
             return None
-        samples = torch.arange(len(index), device=index.device)[:, None]
-        latents = key_latents[samples, :, index.clamp(min=0)].flatten(0, 1)
-        return self.input_hint_block(latents.to(self.dtype)).masked_fill(~is_key.view(-1, 1, 1, 1), 0.0)
+        latents, is_key = at_key_frames(key_latents, index)
+        return self.input_hint_block(latents.to(self.dtype)).masked_fill(~is_key, 0.0)
 
 
 def _zero_conv(channels: int) -> nn.Sequential:

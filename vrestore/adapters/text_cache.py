@@ -1,0 +1,76 @@
+"""Encoded prompts, kept in memory and, where a folder is given, on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections import OrderedDict
+from pathlib import Path
+
+import torch.nn as nn
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch import uint8 as byte
+
+FEATURES = "features"
+
+
+class PromptCache:
+    """Features by text and by what made them.
+
+    Args:
+        folder: where they are kept between runs, a file each; None keeps them in memory alone.
+        most: how many are kept in memory; those used longest ago go first.
+    """
+
+    def __init__(self, folder: str | os.PathLike | None = None, most: int = 256):
+        self.folder = Path(folder).expanduser() if folder is not None else None
+        self.most = most
+        self._held: OrderedDict[str, Tensor] = OrderedDict()
+
+    def get(self, text: str, maker: str) -> Tensor | None:
+        """The features (L, D) of a text on the CPU, or None. A damaged file counts as none."""
+        key = _key(text, maker)
+        if key not in self._held and self.folder is not None and (self.folder / f"{key}.safetensors").is_file():
+            try:
+                self._hold(key, load_file(self.folder / f"{key}.safetensors")[FEATURES])
+            except (SafetensorError, OSError, KeyError):
+                return None
+        if key in self._held:
+            self._held.move_to_end(key)
+        return self._held.get(key)
+
+    def put(self, text: str, maker: str, features: Tensor) -> None:
+        """Keep the features (L, D) of a text."""
+        key = _key(text, maker)
+        features = features.detach().cpu().contiguous().clone()
+        self._hold(key, features)
+        if self.folder is not None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            handle, unfinished = tempfile.mkstemp(dir=self.folder, suffix=".part")
+            os.close(handle)
+            try:
+                save_file({FEATURES: features}, unfinished, metadata={"text": text, "maker": maker})
+                os.replace(unfinished, self.folder / f"{key}.safetensors")
+            finally:
+                Path(unfinished).unlink(missing_ok=True)
+
+    def _hold(self, key: str, features: Tensor) -> None:
+        self._held[key] = features
+        while len(self._held) > self.most:
+            self._held.popitem(last=False)
+
+
+def fingerprint(network: nn.Module) -> str:
+    """SHA-256 over names, precisions and values of all weights."""
+    digest = hashlib.sha256()
+    for name, value in sorted(network.state_dict().items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        digest.update(value.detach().cpu().contiguous().flatten().view(byte).numpy())
+    return digest.hexdigest()
+
+
+def _key(text: str, maker: str) -> str:
+    return hashlib.sha256(f"{maker}\n{text}".encode()).hexdigest()
