@@ -240,7 +240,7 @@ def test_restore_by_a_config(clip):
 
 
 def test_restore_to_a_size_and_a_rate(clip):
-    options = ["--size", "20x30", "--fps", "20", "--block-frames", "2", "--device", "cpu"]
+    options = ["--model", "bicubic", "--size", "20x30", "--fps", "20", "--block-frames", "2", "--device", "cpu"]
     assert main(["restore", str(clip), "out.mp4", *options]) == 0
     info = probe("out.mp4")
     assert (info.height, info.width, float(info.fps)) == (20, 30, 20)
@@ -248,9 +248,9 @@ def test_restore_to_a_size_and_a_rate(clip):
 
 def test_restore_replaces_only_when_told(clip, capsys):
     Path("out.mkv").write_text("mine")
-    assert "out.mkv" in failing(capsys, "restore", str(clip), "out.mkv", "--scale", "1")
+    assert "out.mkv" in failing(capsys, "restore", str(clip), "out.mkv", "--model", "bicubic")
     assert Path("out.mkv").read_text() == "mine"
-    assert main(["restore", str(clip), "out.mkv", "--scale", "1", "--overwrite"]) == 0
+    assert main(["restore", str(clip), "out.mkv", "--model", "bicubic", "--scale", "1", "--overwrite"]) == 0
     assert probe("out.mkv").width == 24
 
 

@@ -17,7 +17,7 @@ from vrestore.restorers.request import Request
 
 BENCHMARK_KEYS = ("name", "dataset", "request", "metrics")
 # What a benchmark config may hold beside its own keys; a config's own helpers begin with an underscore.
-CONFIG_KEYS = ("methods", "benchmarks", "output", "work_dir", "custom_imports", "plugins", "default_scope", "device")
+CONFIG_KEYS = ("methods", "benchmarks", "output", "work_dir", "custom_imports", "default_scope", "device")
 
 
 @dataclass(frozen=True)
