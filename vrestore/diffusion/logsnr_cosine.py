@@ -15,7 +15,7 @@ from vrestore.registry import SCHEDULES
 
 # The official tables, as float32 arithmetic made them where the reference outputs were taken. Float32 tangents,
 # logarithms and roots differ in their last bit from processor to processor; close to pure noise one bit of sigma moves
-# sigma / alpha by a percent, and Brownian noise is cut at the sixth decimal of a level: evaluated anew, the tables would
+# sigma / alpha by a percent, and Brownian noise is cut at the sixth decimal of a level: evaluated anew, they would
 # give other steps and other noise on other machines.
 OFFICIAL_TABLES = Path(__file__).with_name("logsnr_cosine.npz")
 

@@ -22,8 +22,9 @@ def dpmpp_3m_sde(
     callback: Callback | None = None,
     eta: float = 1.0,
     s_noise: float = 1.0,
+    as_k_diffusion: bool = False,
 ) -> Tensor:
-    """Third-order multistep solver of the reverse SDE in log-SNR, after k-diffusion's of that name.
+    """Third-order multistep solver of the reverse SDE in log-SNR (the solver of that name in k-diffusion).
 
     The denoiser is extrapolated by a polynomial through its last three values (Newton's divided differences) and
     integrated exactly against the exponential; the first two steps have what there is.
@@ -31,6 +32,8 @@ def dpmpp_3m_sde(
     Args:
         eta: factor on the SDE's noise; 0 is deterministic.
         s_noise: factor on the noise drawn.
+        as_k_diffusion: halve the quadratic term, as k-diffusion (and diffusers' third-order DPM-Solver++) does. That
+            leaves a method of second order; whole, it is of third.
 
     See `vrestore.samplers.Sampler` for the other arguments.
     """
@@ -45,7 +48,7 @@ def dpmpp_3m_sde(
             x = denoised
         else:
             h = math.log(sigma / sigma_next)
-            x = _step(x, denoised, h, h + eta * h, history)
+            x = _step(x, denoised, h, h + eta * h, history, 0.5 if as_k_diffusion else 1.0)
             if eta > 0 and noise_sampler is not None:
                 deviation = sigma_next * math.sqrt(-math.expm1(-2 * eta * h)) * s_noise
                 x = x + noise_sampler(sigma, sigma_next) * deviation
@@ -54,8 +57,10 @@ def dpmpp_3m_sde(
     return x
 
 
-def _step(x: Tensor, denoised: Tensor, h: float, hh: float, history: list[tuple[Tensor, float]]) -> Tensor:
-    """The deterministic part; hh is h with the SDE's decay added."""
+def _step(
+    x: Tensor, denoised: Tensor, h: float, hh: float, history: list[tuple[Tensor, float]], quadratic: float
+) -> Tensor:
+    """The deterministic part; hh is h with the SDE's decay added, `quadratic` a factor on the quadratic term."""
     fresh = -math.expm1(-hh)
     first = 1 - fresh / hh  # integrals of the polynomial's linear and quadratic terms
     second = 0.5 - first / hh
@@ -69,4 +74,4 @@ def _step(x: Tensor, denoised: Tensor, h: float, hh: float, history: list[tuple[
     earlier, h_2 = history[1]
     bend = (slope - (before - earlier) * (h / h_2)) * (h / (h_1 + h_2))
     slope = slope + bend * (h_1 / h)
-    return x + first * slope + 2 * second * bend
+    return x + first * slope + (2 * second * quadratic) * bend
