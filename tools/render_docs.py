@@ -64,7 +64,8 @@ def render(path: Path, clips: bool = False) -> str:
         missing = [c["name"] for i, c in enumerate(table["columns"]) if i not in columns]
         note = f"; not measured here: {', '.join(missing)}" if missing else ""
         where = results["environment"]
-        lines += ["", f"Measured on {where['cpu']}, {where['threads']} threads, torch {where['packages']['torch']}{note}."]
+        torch = where["packages"]["torch"]
+        lines += ["", f"Measured on {where['cpu']}, {where['threads']} threads, torch {torch}{note}."]
         parts.append("\n".join(lines) + "\n")
     return "\n".join(parts)
 

@@ -28,7 +28,7 @@ def main() -> int:
     folder, extras = Path(sys.argv[1]), sorted(sys.argv[2:])
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     if not python.exists():
-        if sys.version_info < (3, 10):
+        if sys.version_info < (3, 10):  # noqa: UP036  (this file is run by whatever python3 is there)
             print(f"setup: Python 3.10 or newer is needed, this is {sys.version.split()[0]}", file=sys.stderr)
             return 2
         print(f"setup: creating {folder}", flush=True)

@@ -45,7 +45,7 @@ class EvaluationError(VRestoreError, ValueError):
 
 
 class NotMeasuredError(EvaluationError):
-    """A score that cannot be had here (no ground truth, no weights, too small a frame); the message says how to get it."""
+    """A score that cannot be had here (no ground truth, no weights, too small a frame); the message says what helps."""
 
 
 class TrainingError(VRestoreError, RuntimeError):

@@ -40,7 +40,12 @@ train_dataloader = dict(
 val_dataloader = dict(
     batch_size=1,
     dataset=dict(
-        type="FolderBenchmark", root=_data_root, include=_held_out, degradation=_degradation, max_frames=6, name="held-out"
+        type="FolderBenchmark",
+        root=_data_root,
+        include=_held_out,
+        degradation=_degradation,
+        max_frames=6,
+        name="held-out",
     ),
 )
 val_evaluator = dict(type="PSNR", convert_to="Y")

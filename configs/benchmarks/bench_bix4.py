@@ -1,5 +1,5 @@
-# Every frame of the clips in ../shared/data/bench (or $VRESTORE_DATA), x4 from bicubic degradation: the numbers of the card of
-# basicvsr-small-x4. The sharper bicubic of torch and OpenCV stands beside MATLAB's, which papers mean by "bicubic".
+# Every frame of the clips in ../shared/data/bench (or $VRESTORE_DATA), x4 from bicubic degradation: the numbers of the
+# card of basicvsr-small-x4. The sharper bicubic of torch and OpenCV stands beside MATLAB's, which papers mean.
 methods = [
     dict(name="nearest", model="nearest"),
     dict(name="bilinear", model="bilinear"),

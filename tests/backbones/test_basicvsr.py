@@ -55,7 +55,8 @@ def test_time_reversal_swaps_the_flows():
 @pytest.mark.parametrize(("h", "w"), [(5, 9), (33, 32), (64, 31)])
 @torch.no_grad()
 def test_spynet_takes_any_size(h, w):
-    flow = SPyNet(**{k: v for k, v in tiny.SPYNET.items() if k != "type"})(torch.rand(1, 3, h, w), torch.rand(1, 3, h, w))
+    net = SPyNet(**{k: v for k, v in tiny.SPYNET.items() if k != "type"})
+    flow = net(torch.rand(1, 3, h, w), torch.rand(1, 3, h, w))
     assert flow.shape == (1, 2, h, w)
     assert flow.isfinite().all()
 

@@ -173,8 +173,9 @@ def test_metric_states_its_protocol_and_prefers_the_better_clip(name):
     try:
         near = metric.score(clean, clean if metric.needs_reference else None)
         far = metric.score(noisy, clean if metric.needs_reference else None)
-    except NotMeasuredError as reason:
-        assert "weights" in str(reason)  # says what is missing; the number is never made up
+    except NotMeasuredError as reason:  # says what is missing; the number is never made up
+        if "weights" not in str(reason):
+            raise
         return
     assert len(near) == len(far) == 2
     if metric.needs_reference:

@@ -85,7 +85,7 @@ def fill(module: torch.nn.Module, entry: dict) -> torch.nn.Module:
 
 
 def check(entry: dict, key: str, output: torch.Tensor) -> float:
-    """Compare an output with its stored part; whole-tensor statistics are compared too. Returns the largest difference."""
+    """Compare an output with its stored part, and the whole of it in its statistics. Returns the largest difference."""
     spec = entry["outputs"][key]
     assert list(output.shape) == spec["shape"]
     got = output.detach().double().numpy()

@@ -2,8 +2,8 @@
 
     python tools/benchmarks/chunk_drift.py CLIP [--model NAME] [--block 16] [--overlaps 0 2 4 8]
 
-Prints, for each overlap, the PSNR between the blocked and the whole result (all channels), and the largest difference in code
-values of 8 bit.
+Prints, for each overlap, the PSNR between the blocked and the whole result (all channels), and the largest difference
+in code values of 8 bit.
 """
 
 from __future__ import annotations

@@ -27,9 +27,7 @@ class BasicVSR(nn.Module):
 
     scale = 4
 
-    def __init__(
-        self, mid_channels: int = 64, num_blocks: int = 30, hr_channels: int = 64, spynet: dict | None = None
-    ):
+    def __init__(self, mid_channels: int = 64, num_blocks: int = 30, hr_channels: int = 64, spynet: dict | None = None):
         super().__init__()
         self.mid_channels = mid_channels
         self.spynet = BACKBONES.build(spynet or {"type": "SPyNet"})
@@ -54,9 +52,7 @@ class BasicVSR(nn.Module):
             he_init(part, slope=0.1)
         he_init(self.conv_last, scale=0.0)
 
-    def forward(
-        self, lq: Tensor, return_intermediates: bool = False
-    ) -> Tensor | tuple[Tensor, dict[str, Tensor]]:
+    def forward(self, lq: Tensor, return_intermediates: bool = False) -> Tensor | tuple[Tensor, dict[str, Tensor]]:
         """Upsample clips by 4.
 
         Args:

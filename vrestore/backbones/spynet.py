@@ -31,9 +31,7 @@ class SPyNet(nn.Module):
         kernel_size: kernel side of every convolution, odd.
     """
 
-    def __init__(
-        self, num_levels: int = 6, channels: Sequence[int] = (32, 64, 32, 16), kernel_size: int = 7
-    ):
+    def __init__(self, num_levels: int = 6, channels: Sequence[int] = (32, 64, 32, 16), kernel_size: int = 7):
         super().__init__()
         self.num_levels = num_levels
         self.basic_module = nn.ModuleList(_LevelNetwork(tuple(channels), kernel_size) for _ in range(num_levels))

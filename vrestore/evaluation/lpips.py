@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import warnings
 from functools import cached_property
 from pathlib import Path
@@ -119,7 +120,7 @@ class LPIPS(Metric):
             return f"LPIPS has no backbone weights: backbone_weights='{self.backbone_weights}' is not a file"
         return (
             f"LPIPS needs the ImageNet weights of its backbone, {file}, which are not in "
-            f"{torch.hub.get_dir()}/checkpoints; on a machine with a network connection run: python -c "
+            f"{_short(torch.hub.get_dir())}/checkpoints; on a machine with a network connection run: python -c "
             f"\"import torchvision; torchvision.models.{builder}(weights='IMAGENET1K_V1')\", and copy the file there "
             f"or name it in LPIPS(backbone_weights=…)"
         )
@@ -180,3 +181,9 @@ def _file_hash(file: str, modified_ns: int) -> str:
     if key not in _hashes:
         _hashes[key] = _full_hash(Path(file))[:12]
     return _hashes[key]
+
+
+def _short(folder: str) -> str:
+    """A folder with the home folder written as ~, as reports are passed on to others."""
+    home = os.path.expanduser("~")
+    return folder.replace(home, "~", 1) if folder.startswith(home) else folder

@@ -19,7 +19,16 @@ class BaseRestorer(BaseModel):
 
     A subclass declares `capabilities` and implements `restore_frames`; one that can be trained implements `loss` too.
     It owns no file, no chunk and no tile.
+
+    Attributes:
+        weight_files: files of its parts' weights, by the name of the part; `vrestore.load_restorer` loads them.
+        weights_dtype: precision that they are loaded in; None is the network's own.
+        may_run_untrained: whether it is meant to run with random weights, as tests and timings do.
     """
+
+    weight_files: dict[str, str] = {}
+    weights_dtype: str | None = None
+    may_run_untrained: bool = False
 
     def __init__(self, data_preprocessor: dict | None = None, init_cfg: dict | None = None):
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
@@ -60,15 +69,22 @@ class BaseRestorer(BaseModel):
         finally:
             self.train(was_training)
 
-        factor = self.capabilities.factor(request)
+        size = self.output_size(request, h, w)
         if request.size is None:
-            height, width = round(h * factor), round(w * factor)
-            restored = restored[..., :height, :width]
-        elif restored.shape[-2:] != request.size:
+            restored = restored[..., : size[0], : size[1]]
+        elif restored.shape[-2:] != size:
             # A target size that the network does not hit by itself is reached by resampling its own output.
+            factor = self.capabilities.factor(request)
             inner = restored[..., : round(h * factor), : round(w * factor)]
-            restored = resize_to(inner, request.size)
+            restored = resize_to(inner, size)
         return restored.float().clamp(0, 1)
+
+    def output_size(self, request: Request, height: int, width: int) -> tuple[int, int]:
+        """(height, width) in pixels of what `restore` gives for frames of that height and width."""
+        if request.size is not None:
+            return request.size
+        factor = self.capabilities.factor(request)
+        return round(height * factor), round(width * factor)
 
     def restore_frames(self, frames_TCHW: Tensor, request: Request) -> Tensor:
         """Restore checked frames whose sides are multiples of `size_multiple`; the result may leave [0, 1].
@@ -131,11 +147,13 @@ def check_frames(frames_TCHW: Tensor) -> None:
     if not isinstance(frames_TCHW, Tensor):
         raise RequestError(f"frames must be a tensor (T, 3, H, W), got {type(frames_TCHW).__name__}")
     if frames_TCHW.ndim != 4 or frames_TCHW.shape[1] != 3:
-        raise RequestError(f"frames must have the shape (T, 3, H, W) with 3 RGB channels, got {tuple(frames_TCHW.shape)}")
+        shape = tuple(frames_TCHW.shape)
+        raise RequestError(f"frames must have the shape (T, 3, H, W) with 3 RGB channels, got {shape}")
     if 0 in frames_TCHW.shape:
         raise RequestError(f"frames are empty: {tuple(frames_TCHW.shape)}")
     if not frames_TCHW.is_floating_point():
-        raise RequestError(f"frames must be floating point in [0, 1], got {frames_TCHW.dtype}; divide 8-bit frames by 255")
+        dtype = frames_TCHW.dtype
+        raise RequestError(f"frames must be floating point in [0, 1], got {dtype}; divide 8-bit frames by 255")
     low, high = frames_TCHW.amin().item(), frames_TCHW.amax().item()
     if not (low >= -1e-3 and high <= 1 + 1e-3):  # also catches NaN
         raise RequestError(f"frames must lie in [0, 1], got values from {low:g} to {high:g}")

@@ -22,7 +22,7 @@ class Request:
         fps: target frame rate in frames per second; needs `source_fps`. Not together with `temporal_scale`.
         source_fps: frame rate of the frames handed in.
         temporal_scale: multiple of the frame count, > 0.
-        strength: noise augmentation of generative restorers, an integer step from 0 to 300; None is the restorer's default.
+        strength: noise augmentation of generative restorers, a whole step from 0 to 300; None is the restorer's default.
         prompt: text for restorers that take one.
         negative_prompt: what to steer away from.
         steps: number of sampling steps, >= 1.
@@ -84,8 +84,11 @@ class Request:
             return
         bound = f"> {above}" if above is not None else f">= {least}"
         number = isinstance(value, (int, float, Fraction)) and not isinstance(value, bool)
-        if not number or not math.isfinite(value) or (above is not None and value <= above) or (
-            least is not None and value < least
+        if (
+            not number
+            or not math.isfinite(value)
+            or (above is not None and value <= above)
+            or (least is not None and value < least)
         ):
             raise RequestError(f"{name} must be a finite number {bound}, got {value!r}")
 

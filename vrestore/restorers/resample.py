@@ -27,8 +27,9 @@ TEMPORAL = ("repeat", "blend")
 class ResampleRestorer(BaseRestorer):
     """Resample each frame by a fixed kernel, and the frame axis by repeating or blending neighbours.
 
-    The kernels are MATLAB's and Pillow's (cubic with a = -0.5, three-lobed Lanczos), and torch's and OpenCV's sharper cubic
-    (a = -0.75) as ``bicubic-torch``; shrinking is antialiased, except by ``nearest``. Time runs by frame start: output frame k shows the input at position ``k / factor``.
+    The kernels are MATLAB's and Pillow's (cubic with a = -0.5, three-lobed Lanczos), and torch's and OpenCV's sharper
+    cubic (a = -0.75) as ``bicubic-torch``; shrinking is antialiased, except by ``nearest``. Time runs by frame start:
+    output frame k shows the input at position ``k / factor``.
 
     Args:
         spatial: ``nearest``, ``bilinear``, ``bicubic``, ``bicubic-torch`` or ``lanczos``.
