@@ -79,13 +79,23 @@ class TextBlock(nn.Module):
         self.ln_1 = nn.LayerNorm(width)
         self.attn = TextAttention(width, heads)
         self.ln_2 = nn.LayerNorm(width)
-        self.mlp = nn.Module()
-        self.mlp.c_fc = nn.Linear(width, hidden)
-        self.mlp.c_proj = nn.Linear(hidden, width)
+        self.mlp = TextFeedForward(width, hidden)
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.attn(self.ln_1(x))
-        return x + self.mlp.c_proj(F.gelu(self.mlp.c_fc(self.ln_2(x))))
+        return x + self.mlp(self.ln_2(x))
+
+
+class TextFeedForward(nn.Module):
+    """Two layers with a GELU between them."""
+
+    def __init__(self, width: int, hidden: int):
+        super().__init__()
+        self.c_fc = nn.Linear(width, hidden)
+        self.c_proj = nn.Linear(hidden, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.c_proj(F.gelu(self.c_fc(x)))
 
 
 class TextAttention(nn.Module):
