@@ -13,7 +13,7 @@ from tests.paths import ROOT
 from vrestore import plugins
 from vrestore.errors import PluginError
 from vrestore.plugins import FILES_VARIABLE, load_plugins
-from vrestore.registry import DEGRADATIONS
+from vrestore.registry import DEGRADATIONS, load_installed
 
 NET = "from vrestore.registry import DEGRADATIONS\n\n@DEGRADATIONS.register_module()\nclass {name}:\n    pass\n"
 _numbers = itertools.count()
@@ -211,4 +211,4 @@ def test_installed_packages_are_loaded_when_a_name_is_missing_and_only_then(tmp_
 
 def test_installed_plugins_are_loaded_once(monkeypatch):
     monkeypatch.setattr(plugins, "_installed_loaded", True)
-    assert plugins.load_installed_plugins() is False
+    assert load_installed() is False

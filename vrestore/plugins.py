@@ -15,7 +15,7 @@ import os
 import sys
 import traceback
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha256
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -69,10 +69,14 @@ def find_plugin_file(plugin: str | os.PathLike, folders: Sequence[str | os.PathL
     return None
 
 
-def load_installed_plugins() -> bool:
+def load_installed_plugins(prepare: Callable[[], object]) -> bool:
     """Import every installed package's entry points of the group ``vrestore.plugins``, once a process.
 
     A broken one gives a warning that names its package; the others still load.
+
+    Args:
+        prepare: called before the first one is imported, where there is one. `vrestore.registry.load_installed` calls
+            this function so that our own names are registered first: a clash is then the plug-in's, not ours.
 
     Returns:
         Whether this call imported anything.
@@ -84,10 +88,7 @@ def load_installed_plugins() -> bool:
     entry_points = importlib.metadata.entry_points(group=ENTRY_POINT_GROUP)
     if not entry_points:
         return False
-    from vrestore.registry import all_registries
-
-    for registry in all_registries():  # our own names come first, so that a clash is the plug-in's, not ours
-        registry.import_from_location()
+    prepare()
     for entry_point in entry_points:
         try:
             entry_point.load()

@@ -48,7 +48,7 @@ class Registry(roots.Registry):
         Installed plug-ins are imported only when a name is missing, so that they cost nothing to anybody else.
         """
         entry = self._find(key)
-        if entry is None and load_installed_plugins():
+        if entry is None and load_installed():
             entry = self._find(key)
         return entry
 
@@ -241,3 +241,8 @@ VISBACKENDS = _registry("VISBACKENDS", "engine", roots.VISBACKENDS)
 def all_registries() -> list[Registry]:
     """Every registry on this page, in its order."""
     return [value for value in globals().values() if isinstance(value, Registry)]
+
+
+def load_installed() -> bool:
+    """Import the plug-ins of installed packages, after every folder of ours; whether this call imported anything."""
+    return load_installed_plugins(lambda: [registry.import_from_location() for registry in all_registries()])

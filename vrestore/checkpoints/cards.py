@@ -15,14 +15,13 @@ from vrestore.checkpoints.weightless import weightless
 from vrestore.checkpoints.zoo import locate, model_told_by
 from vrestore.config import carried_folder
 from vrestore.errors import RegistryError
-from vrestore.plugins import load_installed_plugins
-from vrestore.registry import BACKBONES, MODELS
+from vrestore.registry import BACKBONES, MODELS, load_installed
 from vrestore.restorers.base import BaseRestorer
 
 
 def cards() -> list[dict[str, Any]]:
     """A card for every entry of the model zoo, and for every registered restorer that no entry names."""
-    load_installed_plugins()
+    load_installed()
     MODELS.import_from_location()
     entries = zoo()
     classes = _without_entry(entries)
@@ -40,7 +39,7 @@ def card(name: str) -> dict[str, Any]:
     Raises:
         RegistryError: there is none of that name; the closest are named.
     """
-    load_installed_plugins()
+    load_installed()
     MODELS.import_from_location()
     entries = zoo()
     if name in entries:

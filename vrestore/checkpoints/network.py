@@ -22,7 +22,7 @@ from vrestore.checkpoints.materialise import (
     materialise,
 )
 from vrestore.errors import WeightsError
-from vrestore.plugins import load_installed_plugins
+from vrestore.registry import load_installed
 
 
 def load_network(
@@ -74,7 +74,7 @@ def recognise(
     Raises:
         WeightsError: as `load_network`.
     """
-    load_installed_plugins()  # they may bring architectures
+    load_installed()  # they may bring architectures
     architecture, renamed = identify(state, source, wanted)
     try:
         return architecture, renamed, architecture.arguments(renamed, keywords)
