@@ -15,7 +15,7 @@ _root = os.environ.get("VRESTORE_DATA") or (_beside if os.path.isdir(_beside) el
 _degradation = dict(type="BicubicDown", scale=4)
 
 if _root is None:
-    _dataset = dict(type="BundledClips", n_frames=6, degradation=_degradation)
+    _dataset = dict(type="BundledClips", n_frames=6, size=(240, 320), degradation=_degradation)
 else:
     # The first frames of each clip only: these numbers compare the methods of one table and nothing else.
     _dataset = dict(type="VrestoreBench", root=os.path.normpath(_root), max_frames=6, degradation=_degradation)
