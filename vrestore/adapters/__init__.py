@@ -16,4 +16,5 @@ __all__ = [
     "OpenCLIPTextTower",
     "TextEncoder",
     "VideoControlNet",
+    "at_key_frames",
 ]

@@ -71,8 +71,8 @@ def at_key_frames(key_latents: Tensor, key_frame_index: Tensor) -> tuple[Tensor,
         key_frame_index: (B, T) int: the frame's index into the K key latents, or -1.
 
     Returns:
-        latents (B*T, C, H, W), frame fastest, and whether each frame is a key frame (B*T, 1, 1, 1). Frames that are none
-        hold the first key latents, to be masked after what is made of them.
+        latents (B*T, C, H, W), frame fastest, and whether each frame is a key frame (B*T, 1, 1, 1). Frames that are
+        none hold the first key latents, to be masked after what is made of them.
     """
     samples = torch.arange(len(key_frame_index), device=key_frame_index.device)[:, None]
     latents = key_latents[samples, :, key_frame_index.clamp(min=0)]
