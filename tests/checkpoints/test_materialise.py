@@ -1,18 +1,23 @@
 """Loading in a precision, without memory for more than one copy of the weights."""
 
 import gc
+import json
+import math
 import re
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from tests.backbones.latents import CONTROL, conditions, inputs, tiny_unet
+from tests.backbones.latents import CONTROL, TINY, conditions, inputs, tiny_unet
 from tests.checkpoints.parts import same_weights, small_basicvsr
+from vrestore.adapters import VideoControlNet
+from vrestore.backbones import UNet3D
 from vrestore.checkpoints import Architecture, load_network, materialise, register_architecture
 from vrestore.checkpoints.architectures import ARCHITECTURES
-from vrestore.checkpoints.network import load_exactly
+from vrestore.checkpoints.network import fill_from_file
 from vrestore.checkpoints.weightless import weightless
 from vrestore.errors import ConfigError, WeightsError
 from vrestore.registry import BACKBONES
@@ -86,17 +91,23 @@ def test_a_value_that_is_no_number(network):
         load_network(state, head_dim=16)
 
 
-def test_a_network_without_memory_is_filled(network):
-    with weightless():
-        empty = tiny_empty()
-    load_exactly(empty, network.state_dict(), "these", dtype=torch.float16)
-    assert {value.dtype for value in empty.state_dict().values()} == {torch.float16}
-
-
-def tiny_empty():
-    from tests.backbones.latents import TINY
-
-    return BACKBONES.build({"type": "UNet3D", **TINY, "adapter": CONTROL})
+@pytest.mark.parametrize("memory", [False, True])
+@pytest.mark.parametrize("release", [lambda s: s, lambda s: {f"module.{k}": v for k, v in s.items()}])
+def test_a_network_that_was_built_is_filled(network, tmp_path, monkeypatch, memory, release):
+    monkeypatch.setattr(materialise, "GROUP_BYTES", 4_000_000)
+    config = {"type": "UNet3D", **TINY, "adapter": CONTROL}
+    with nullcontext() if memory else weightless():
+        built = BACKBONES.build(config)
+    file = write(release(network.state_dict()), tmp_path / "w.pt")
+    fill_from_file(built, file, dtype=torch.float16)
+    file.unlink()
+    own = network.state_dict()
+    assert all(torch.equal(value, own[name].half()) for name, value in built.state_dict().items())
+    control = VideoControlNet.from_unet(built).float()
+    fill_from_file(control, write({f"VideoControlNet.{k}": v for k, v in network.adapter.state_dict().items()}, file))
+    assert same_weights(control, network.adapter)
+    with pytest.raises(WeightsError, match=r"w\.pt for UNet3D does not fit: .* missing"):
+        fill_from_file(built, file)
 
 
 class _Holder(torch.nn.Module):
@@ -175,3 +186,32 @@ def _peak_mb(reset: bool = False) -> float:
     except OSError:
         pytest.skip("this system does not tell a process's peak memory")
     return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("stored", "dtype"), [("F16", "fp16"), ("F32", "bf16")])
+def test_the_full_size_takes_one_copy(tmp_path, stored, dtype):
+    """2.04 G parameters in half precision: 3.81 GiB, whatever the file holds."""
+    with weightless():
+        net = UNet3D(adapter=CONTROL)
+    file = zeros(tmp_path / "w.safetensors", {name: tuple(v.shape) for name, v in net.state_dict().items()}, stored)
+    gc.collect()
+    before = _peak_mb(reset=True)
+    loaded = load_network(file, dtype=dtype)
+    grown = _peak_mb() - before
+    assert sum(p.nbytes for p in loaded.parameters()) == 2 * 2_044_809_796
+    assert grown < 2 * 2_044_809_796 / 2**20 + 600
+
+
+def zeros(file: Path, shapes: dict[str, tuple[int, ...]], stored: str) -> Path:
+    """A safetensors file of zeros that takes no room on the disk: a header, then a hole."""
+    header, end = {}, 0
+    for name, shape in shapes.items():
+        size = {"F16": 2, "F32": 4}[stored] * math.prod(shape)
+        header[name] = {"dtype": stored, "shape": shape, "data_offsets": [end, end + size]}
+        end += size
+    text = json.dumps(header).encode()
+    with open(file, "wb") as opened:
+        opened.write(len(text).to_bytes(8, "little") + text)
+        opened.truncate(8 + len(text) + end)
+    return file

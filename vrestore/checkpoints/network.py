@@ -52,9 +52,7 @@ def load_network(
     state = network_state(weights)
     architecture, renamed, arguments = recognise(state, source, keywords)
     network = build_without_memory(architecture.build, arguments, renamed) or architecture.build(arguments)
-    again = None
-    if not isinstance(weights, Mapping) and is_mappable(weights):
-        again = lambda: architecture.rename(network_state(weights))  # noqa: E731
+    again = _reader(weights, architecture)
     subject = f"{source} looks like {architecture.name}, but"
     load_exactly(network, renamed, subject, architecture, dtype=precision, again=again)
     return network.eval()
@@ -120,6 +118,37 @@ def load_exactly(
     network.load_state_dict(weights)
     if dtype is not None:
         network.to(dtype)
+
+
+def fill_from_file(
+    network: nn.Module, file: str | os.PathLike, *, dtype: torch.dtype | None = None, subject: str | None = None
+) -> None:
+    """Load every weight of a file into a network that was built for it; memory holds the weights once.
+
+    Args:
+        network: what is filled; one on the meta device gets its memory here, and is the cheaper for it.
+        file: weights under the network's own names or those of an official release.
+        dtype: precision that the network is brought to; None leaves it its own.
+        subject: beginning of the error's sentence; None names the file and the network.
+
+    Raises:
+        WeightsError: the file cannot be read, or does not fit exactly.
+    """
+    state, architecture = network_state(file), None
+    if state.keys() != network.state_dict().keys():
+        load_installed()
+        architecture, state = identify(state, str(file))
+    subject = subject or f"{file} for {type(network).__name__}"
+    load_exactly(network, state, subject, architecture, dtype=dtype, again=_reader(file, architecture))
+
+
+def _reader(weights: str | os.PathLike | Mapping[str, Any], architecture: Architecture | None) -> Reader | None:
+    """What reads a file's weights anew, under the architecture's names; None where that would be no gain."""
+    if isinstance(weights, Mapping) or not is_mappable(weights):
+        return None
+    if architecture is None:
+        return lambda: network_state(weights)
+    return lambda: architecture.rename(network_state(weights))
 
 
 def network_state(weights: str | os.PathLike | Mapping[str, Any]) -> StateDict:
