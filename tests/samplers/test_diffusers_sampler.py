@@ -41,10 +41,6 @@ def noisy(sigma=SIGMAS[0]):
         ),
         ({"type": "unipc", "order": 2}, "UniPCMultistepScheduler"),
         (
-            {"type": "unipc", "order": 2, "variant": "bh1"},
-            {"scheduler": "UniPCMultistepScheduler", "solver_type": "bh1"},
-        ),
-        (
             {"type": "dpmpp_3m_sde", "eta": 0.0, "as_k_diffusion": True},
             {
                 "scheduler": "DPMSolverMultistepScheduler",

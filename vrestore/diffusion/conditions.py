@@ -30,7 +30,7 @@ def stack(first: Conditions, second: Conditions, batch: int) -> dict[str, Any]:
     Raises:
         ConfigError: a condition that is there in one only, or differs and is no tensor.
     """
-    stacked = {}
+    stacked: dict[str, Any] = {}
     for name in {**first, **second}:
         one, two = first.get(name), second.get(name)
         if isinstance(one, Tensor) and isinstance(two, Tensor):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from numbers import Integral
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -52,14 +54,12 @@ def sampling_sigmas(
         raise RequestError(
             f"timesteps must satisfy 0 <= t_min <= t_max <= {len(schedule) - 1}, got t_min={t_min}, t_max={t_max}"
         )
-    if steps is not None and not isinstance(steps, Integral):
+    if isinstance(steps, (Sequence, np.ndarray, Tensor)) and not isinstance(steps, str):
         timesteps = _explicit(steps, t_min, t_max)
     elif spacing not in SPACINGS:
         raise ConfigError(f"spacing must be one of {', '.join(SPACINGS)}, got {spacing!r}")
     else:
-        if spacing != "fast" and (steps is None or isinstance(steps, bool) or steps < 1):
-            raise RequestError(f"steps must be a whole number >= 1, got {steps!r}")
-        wanted = int(steps or 0) + (1 if discard_penultimate else 0)
+        wanted = (0 if spacing == "fast" else _count(steps)) + (1 if discard_penultimate else 0)
         timesteps = SPACINGS[spacing](schedule, wanted, t_min, t_max)
         if exact_count and spacing != "fast" and len(timesteps) > wanted:
             timesteps = timesteps[-wanted:] if spacing == "leading" else timesteps[:wanted]
@@ -91,11 +91,10 @@ FAST_COUNTS = (4, 11)
 def _fast(schedule: NoiseSchedule, steps: int, t_min: int, t_max: int) -> Tensor:
     """Few steps while the layout is decided, many while detail is (VEnhancer, release of 2024-08-19)."""
     above, below = FAST_COUNTS
-    low = _trailing(schedule, below, t_min, min(FAST_KNEE, t_max))
     if t_max < FAST_KNEE + above:  # no room for steps of at least one timestep above the knee
-        return low
+        return _trailing(schedule, below, t_min, t_max)
     high = torch.arange(t_max, FAST_KNEE - 1, -((t_max - FAST_KNEE + 1) / above), dtype=torch.float32)
-    return torch.cat([high, low])
+    return torch.cat([high, _trailing(schedule, below, min(t_min, FAST_KNEE), FAST_KNEE)])
 
 
 def _karras(schedule: NoiseSchedule, steps: int, t_min: int, t_max: int) -> Tensor:
@@ -129,7 +128,13 @@ SPACINGS: dict[str, Spacing] = {
 }
 
 
-def _explicit(steps: Sequence[float] | Tensor, t_min: int, t_max: int) -> Tensor:
+def _count(steps: Any) -> int:
+    if not isinstance(steps, Integral) or isinstance(steps, bool) or steps < 1:
+        raise RequestError(f"steps must be a whole number >= 1, got {steps!r}")
+    return int(steps)
+
+
+def _explicit(steps: Any, t_min: int, t_max: int) -> Tensor:
     timesteps = torch.as_tensor(steps).to(torch.float32)
     if timesteps.ndim != 1 or not len(timesteps):
         raise RequestError(f"a list of timesteps must hold at least one, got {list(timesteps.shape)} values")
