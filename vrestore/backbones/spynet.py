@@ -31,6 +31,9 @@ class SPyNet(nn.Module):
         kernel_size: kernel side of every convolution, odd.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, num_levels: int = 6, channels: Sequence[int] = (32, 64, 32, 16), kernel_size: int = 7):
         super().__init__()
         self.num_levels = num_levels

@@ -73,7 +73,7 @@ class RegressionRestorer(BaseRestorer):
             prediction, intermediates = self.backbone(lq, return_intermediates=True)
         if prediction.shape != hq.shape:
             raise ConfigError(
-                f"the network makes {tuple(prediction.shape)} (B, T, C, H, W) of {tuple(lq.shape)}, but the clean clips "
+                f"the network makes {tuple(prediction.shape)} (B, T, C, H, W) of {tuple(lq.shape)}, the clean clips "
                 f"are {tuple(hq.shape)}: the data's scale and the network's scale differ"
             )
         losses = {"loss_pixel": self.pixel_loss(prediction, hq)}

@@ -22,7 +22,7 @@ class Request:
         fps: target frame rate in frames per second; needs `source_fps`. Not together with `temporal_scale`.
         source_fps: frame rate of the frames handed in.
         temporal_scale: multiple of the frame count, > 0.
-        strength: noise augmentation of generative restorers, a whole step from 0 to 300; None is the restorer's default.
+        strength: noise augmentation of generative restorers, a step from 0 to 300; None is the restorer's default.
         prompt: text for restorers that take one.
         negative_prompt: what to steer away from.
         steps: number of sampling steps, >= 1.
