@@ -16,6 +16,12 @@ DIRECT = [
 ]
 
 
+RARE = {
+    **{"nv12": "yuv420p", "nv21": "yuv420p", "p010le": "yuv420p10le", "yuyv422": "yuv422p", "uyvy422": "yuv422p"},
+    "nv24": "yuv444p",
+}
+
+
 def random_planes(name: str, width: int, height: int) -> list[np.ndarray]:
     layout = layout_of(name)
     rng = np.random.default_rng(1)
@@ -38,11 +44,7 @@ def test_samples_come_back_from_a_frame(name, size):
 
 
 @pytest.mark.parametrize("size", [(32, 16), (38, 24)])
-@pytest.mark.parametrize(
-    ("rare", "plain"),
-    [("nv12", "yuv420p"), ("nv21", "yuv420p"), ("p010le", "yuv420p10le"), ("yuyv422", "yuv422p"), ("uyvy422", "yuv422p"),
-     ("nv24", "yuv444p")],
-)  # fmt: skip
+@pytest.mark.parametrize(("rare", "plain"), RARE.items())
 def test_rare_formats_lose_nothing(rare, plain, size):
     planes = random_planes(plain, *size)
     frame = frame_of(planes, plain, *size).reformat(format=rare)  # moves samples only

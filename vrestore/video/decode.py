@@ -12,9 +12,7 @@ import av
 import av.logging
 from av.packet import Packet
 
-from vrestore.video.media import media_errors, open_media, video_stream
-
-_MOST_READ_ERRORS = 32  # in a row without a packet between them; then the rest of the file is given up
+from vrestore.video.media import media_errors, open_media, packets_of, video_stream
 
 
 @dataclass
@@ -55,6 +53,10 @@ class Decoding:
         threads: decoder threads. With more than one, FFmpeg decodes several frames at a time: quicker, but in a damaged
             file frames near the damage can be lost without notice, and which ones depends on the number.
 
+    Attributes:
+        container, stream: PyAV's.
+        damage: what went wrong so far.
+
     Raises:
         MediaError: as `media.open_media` and `media.video_stream`.
     """
@@ -63,14 +65,14 @@ class Decoding:
         self.path = Path(path)
         self.damage = Damage()
         self._sought = False
-        self._container = open_media(path)
+        self.container = open_media(path)
         try:
             with media_errors(path, "cannot be read"):
-                self.stream = video_stream(self._container, path)
+                self.stream = video_stream(self.container, path)
                 self.stream.thread_type = "SLICE" if threads == 1 else "FRAME"
                 self.stream.codec_context.thread_count = threads
         except BaseException:
-            self._container.close()
+            self.container.close()
             raise
 
     def __enter__(self) -> Decoding:
@@ -80,7 +82,7 @@ class Decoding:
         self.close()
 
     def close(self) -> None:
-        self._container.close()
+        self.container.close()
 
     def frames(self) -> Iterator[av.VideoFrame]:
         """The frames from the first keyframe at the present position on, in the order they are shown.
@@ -113,23 +115,15 @@ class Decoding:
 
     def packets(self) -> Iterator[Packet]:
         """The packets of the stream from the present position on; an empty one at the end empties the decoder."""
-        errors = 0
-        while errors < _MOST_READ_ERRORS:
-            try:
-                for packet in self._container.demux(self.stream):
-                    errors = 0
-                    yield packet
-                return
-            except EOFError:
-                return
-            except av.FFmpegError:
-                errors += 1
-                self.damage.read_errors += 1
+        return packets_of(self.container, self.stream, self._count_read_error)
+
+    def _count_read_error(self) -> None:
+        self.damage.read_errors += 1
 
     def seek(self, pts: int) -> None:
         """Go to a keyframe at or before `pts`, in ticks of the stream."""
         with media_errors(self.path, "cannot be searched"):
-            self._container.seek(pts, stream=self.stream, backward=True)
+            self.container.seek(pts, stream=self.stream, backward=True)
         self._sought = True
 
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import av
 from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Stream
 from av.video.stream import VideoStream
 
 from vrestore.errors import MediaError
 
+_MOST_READ_ERRORS = 1000  # in a row without a packet between them; then the rest of the file is given up
 ATTACHED_PICTURE = 0x400  # FFmpeg's AV_DISPOSITION_ATTACHED_PIC: cover art, not a video
 TIMED_THUMBNAILS = 0x800
 
@@ -34,18 +37,45 @@ def video_stream(container: InputContainer, path: str | Path) -> VideoStream:
     """The main video stream; cover art and thumbnails do not count.
 
     Raises:
-        MediaError: there is none.
+        MediaError: there is none, or none that can be decoded.
     """
     streams = [s for s in container.streams.video if not int(s.disposition) & (ATTACHED_PICTURE | TIMED_THUMBNAILS)]
+    decodable = [s for s in streams if s.codec_context is not None]
     best = container.streams.best("video")
-    if best in streams:
+    if best in decodable:
         return best  # type: ignore[return-value]
+    if decodable:
+        return decodable[0]
     if streams:
-        return streams[0]
+        raise MediaError(f"'{path}' holds video of a codec that FFmpeg does not know; convert the file first")
     held = "only sound" if container.streams.audio else "nothing that can be shown"
     if container.streams.video:
         held = "only sound and a cover picture" if container.streams.audio else "only a cover picture"
     raise MediaError(f"'{path}' has no video stream: it holds {held}")
+
+
+def packets_of(
+    container: InputContainer, streams: Stream | list[Stream], on_error: Callable[[], None] = lambda: None
+) -> Iterator[Packet]:
+    """The packets of some streams from the present position on, past errors in reading.
+
+    Args:
+        on_error: called for each error.
+    """
+    errors = 0
+    while errors < _MOST_READ_ERRORS:
+        try:
+            for packet in container.demux(streams):
+                errors = 0
+                yield packet
+            return
+        except EOFError:
+            return
+        except IndexError:  # PyAV meets a packet of a stream that began after the file was opened
+            errors += 1
+        except av.FFmpegError:
+            errors += 1
+            on_error()
 
 
 def check_readable_file(path: Path) -> None:

@@ -17,7 +17,7 @@ from vrestore.video import colour
 from vrestore.video.colour import ColourTags
 from vrestore.video.decode import Decoding
 from vrestore.video.folder import FrameFolder
-from vrestore.video.media import media_errors, open_media, video_stream
+from vrestore.video.media import media_errors
 from vrestore.video.orientation import UPRIGHT, Orientation, orientation_of
 from vrestore.video.pixels import samples_of
 
@@ -127,9 +127,9 @@ def count_frames(path: str | Path) -> int:
 
 
 def _probe_file(path: Path) -> VideoInfo:
-    with open_media(path) as container, media_errors(path, "cannot be read"):
-        stream = video_stream(container, path)
-        spacing_varies = _spacing_varies(container, stream)
+    with Decoding(path) as decoding, media_errors(path, "cannot be read"):
+        container, stream = decoding.container, decoding.stream
+        spacing_varies = _spacing_varies(decoding)
         whole, shown = _indexed_frames(stream, path)
         has_audio, container_name = bool(container.streams.audio), container.format.name
         container_start = Fraction(container.start_time or 0, av.time_base)
@@ -258,22 +258,20 @@ def _indexed_frames(stream: VideoStream, path: Path) -> tuple[int | None, int | 
     return len(whole), sum(not entry.is_discard for entry in whole)
 
 
-def _spacing_varies(container: InputContainer, stream: VideoStream) -> bool:
+def _spacing_varies(decoding: Decoding) -> bool:
     """Whether frames are unevenly spaced in time, beyond the rounding to ticks."""
+    container, stream = decoding.container, decoding.stream
     entries = getattr(stream, "index_entries", None)
     if entries and "mp4" in container.format.name and len(entries) == stream.frames:
         ticks = sorted(entry.timestamp for entry in entries)
     else:
         ticks = []
-        try:
-            for packet in container.demux(stream):
-                if packet.pts is not None:
-                    ticks.append(packet.pts)
-                if len(ticks) >= _RATE_SAMPLE_PACKETS:
-                    ticks = sorted(ticks)[:-4]  # the last ones may still miss frames that come later in the file
-                    break
-        except av.FFmpegError:
-            pass
+        for packet in decoding.packets():
+            if packet.pts is not None:
+                ticks.append(packet.pts)
+            if len(ticks) >= _RATE_SAMPLE_PACKETS:
+                ticks = sorted(ticks)[:-4]  # the last ones may still miss frames that come later in the file
+                break
         ticks.sort()
     steps = [b - a for a, b in pairwise(ticks)]
     if len(steps) < 2:

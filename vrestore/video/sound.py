@@ -10,7 +10,7 @@ import av
 from av.container import OutputContainer
 from av.packet import Packet
 
-from vrestore.video.media import media_errors, open_media
+from vrestore.video.media import media_errors, open_media, packets_of
 
 
 class SoundCopy:
@@ -75,7 +75,7 @@ class SoundCopy:
         if not chosen:
             return
         with media_errors(self._path, "has sound that cannot be copied"):
-            for packet in self._input.demux(chosen):
+            for packet in packets_of(self._input, chosen):
                 if packet.dts is None:  # the end of a stream
                     continue
                 ticks = round(self._shift / packet.time_base)
