@@ -19,6 +19,13 @@ LATENT_BACKBONES = {
 RESTORERS = {
     "ResampleRestorer": dict(type="ResampleRestorer", spatial="bicubic", temporal="blend"),
     "RegressionRestorer": dict(type="RegressionRestorer", backbone=BASICVSR),
+    "VEnhancer": dict(
+        type="VEnhancer",
+        backbone={**LATENT_BACKBONES["UNet3D"], "in_dim": 12, "out_dim": 12},
+        autoencoder=dict(type="WaveletAutoencoder", levels=1, scale_factor=0.5),
+        text=dict(type="EmptyText", context_dim=8),
+        **dict(prompt="", steps=2, spacing="trailing", guidance_scale=1.0, untrained=True),
+    ),
 }
 LOSSES = {name: dict(type=name) for name in ("L1Loss", "MSELoss", "CharbonnierLoss")}
 # loss(intermediates, lq, hq)

@@ -17,7 +17,8 @@ from vrestore.checkpoints.architectures import identify
 from vrestore.checkpoints.download import fetch
 from vrestore.checkpoints.files import check_sha256, flatten, network_part, read_file
 from vrestore.checkpoints.index import Weights, closest_names, zoo
-from vrestore.checkpoints.network import load_exactly
+from vrestore.checkpoints.materialise import as_dtype
+from vrestore.checkpoints.network import load_exactly, load_network, network_state
 from vrestore.config import SUFFIXES, carried_folder, load_config
 from vrestore.errors import ConfigError, RegistryError, WeightsError
 from vrestore.registry import LOSSES, MODELS
@@ -54,16 +55,22 @@ def load_restorer(
     restorer = model if isinstance(model, BaseRestorer) else MODELS.build(dict(model))
     if not isinstance(restorer, BaseRestorer):
         raise ConfigError(f"{source} builds a {type(restorer).__name__}, which is no restorer (BaseRestorer)")
+    given = {**({} if isinstance(model, BaseRestorer) else restorer.weight_files)}
     if weights is not None:
         load_weights(restorer, _given_file(weights))
+        given.pop("backbone", None)
     elif known is not None:
         load_weights(restorer, locate(known))
         if known.licence:
             _tell_licence(str(name_or_config), known)
-    elif not isinstance(model, BaseRestorer) and any(True for _ in restorer.parameters()):
+    elif restorer.may_run_untrained:
+        logger.warning("the restorer has random weights, as its config says: what it makes means nothing")
+    elif "backbone" not in given and not isinstance(model, BaseRestorer) and any(True for _ in restorer.parameters()):
         if not isinstance(name_or_config, Mapping):
             raise ConfigError(f"{source} needs weights and names none; give a weight file (weights=…, --weights FILE)")
         logger.warning("the restorer has random weights: none were given")
+    for part, file in given.items():
+        load_part(restorer, part, file)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     return restorer.eval().to(device)
 
@@ -91,6 +98,30 @@ def load_weights(restorer: BaseRestorer, file: str | os.PathLike) -> None:
     if network.keys() != backbone.state_dict().keys():
         architecture, network = identify(network, str(file))
     load_exactly(backbone, network, f"{file} for {type(backbone).__name__}", architecture)
+
+
+def load_part(restorer: BaseRestorer, part: str, file: str | os.PathLike) -> None:
+    """Load the weight file of one part of a restorer, in the precision that the restorer asks for.
+
+    A network is filled in place; a text encoder, which is none, gets its tower attached. The text tower may be absent:
+    the encoder says what to download once a prompt needs it.
+
+    Raises:
+        WeightsError: the file cannot be read or does not fit.
+    """
+    path, target = _given_file(file), getattr(restorer, part)
+    if not isinstance(target, torch.nn.Module):
+        if path.is_file():
+            target.attach(load_network(path))
+        else:
+            target.weights = str(path)
+        return
+    dtype = as_dtype(restorer.weights_dtype) if part == "backbone" and restorer.weights_dtype else None
+    state = network_state(path)
+    architecture = None
+    if state.keys() != target.state_dict().keys():
+        architecture, state = identify(state, str(path))
+    load_exactly(target, state, f"{path} for the {part}, {type(target).__name__},", architecture, dtype=dtype)
 
 
 def locate(weights: Weights) -> Path:

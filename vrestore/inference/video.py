@@ -167,8 +167,7 @@ def _prepare(
 ) -> _Job:
     info, capabilities, count = reader.info, restorer.capabilities, reader.frame_count
     capabilities.check(request, count, info.height, info.width)
-    scale = capabilities.factor(request)
-    height, width = request.size or (max(round(info.height * scale), 1), max(round(info.width * scale), 1))
+    height, width = (max(side, 1) for side in restorer.output_size(request, info.height, info.width))
     bytes_a_frame = math.ceil(12 * (info.height * info.width + height * width * factor))  # 3 channels of float32
     plan = plan_blocks(capabilities, factor, count, bytes_a_frame, block_frames)
     timeline = plan_timeline(info, reader.frame_step, factor)

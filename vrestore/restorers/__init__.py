@@ -5,5 +5,6 @@ from vrestore.restorers.capabilities import Capabilities, Scales
 from vrestore.restorers.regression import RegressionRestorer
 from vrestore.restorers.request import Request
 from vrestore.restorers.resample import ResampleRestorer
+from vrestore.restorers.venhancer import VEnhancer
 
-__all__ = ["BaseRestorer", "Capabilities", "RegressionRestorer", "Request", "ResampleRestorer", "Scales"]
+__all__ = ["BaseRestorer", "Capabilities", "RegressionRestorer", "Request", "ResampleRestorer", "Scales", "VEnhancer"]
