@@ -136,7 +136,7 @@ class DiffusersSampler:
             scheduler = self._entry(num_train_timesteps=len(levels), trained_betas=betas, **arguments)
             scheduler.alphas_cumprod = torch.from_numpy(kept)  # its own float32 products lose the small levels
             scheduler.set_timesteps(len(levels))
-        except (ValueError, TypeError, NotImplementedError, AssertionError) as error:
+        except (ValueError, TypeError, NotImplementedError, AssertionError, ImportError) as error:
             raise ConfigError(f"{self.scheduler} refuses {len(levels)} noise levels: {error}") from error
         if not {float(t) for t in scheduler.timesteps} >= set(map(float, range(len(levels)))):
             raise ConfigError(f"{self.scheduler} does not visit every noise level that it is given")
@@ -155,8 +155,8 @@ def _level(scheduler: Any, t: Tensor, levels: list[float], scaled: bool) -> floa
     if not scaled:
         return levels[len(levels) - 1 - int(t)]
     factor = float(scheduler.scale_model_input(torch.ones(1, dtype=torch.float64), t))
-    # Only a level between ours must be told from that factor, which is too coarse for small ones.
-    nearest = min(levels, key=lambda level: abs(1 / math.sqrt(level**2 + 1) - factor))
-    if abs(1 / math.sqrt(nearest**2 + 1) - factor) < 1e-7:
-        return nearest
-    return math.sqrt(1 / factor**2 - 1)
+    listed = float(scheduler.sigmas[scheduler.step_index])
+    if abs(1 / math.sqrt(listed**2 + 1) - factor) < 1e-6:
+        return min(levels, key=lambda level: abs(math.log(level / listed)))
+    # A level between ours is told by that factor alone.
+    return math.sqrt(max(1 / factor**2 - 1, 1e-12))
