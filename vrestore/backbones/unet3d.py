@@ -79,7 +79,7 @@ class UNet3D(UNetEncoder):
     def forward(
         self,
         latents: Tensor,
-        timesteps: Tensor,
+        timesteps: Tensor | float,
         text: Tensor,
         key_latents: Tensor | None = None,
         key_frame_index: Tensor | None = None,
@@ -123,10 +123,11 @@ class UNet3D(UNetEncoder):
         return self.denoise(latents, timesteps, text, self.adapter(latents, timesteps, text, **conditions))
 
     def denoise(
-        self, latents: Tensor, timesteps: Tensor, text: Tensor, residuals: ControlResiduals | None = None
+        self, latents: Tensor, timesteps: Tensor | float, text: Tensor, residuals: ControlResiduals | None = None
     ) -> Tensor:
         """The UNet alone, with what an adapter adds to its features; shapes and result as `forward`."""
         batch = latents.shape[0]
+        timesteps = per_sample(timesteps, batch, latents.device, "timesteps")
         embedding, context = self.embed(timesteps), text.to(self.dtype)
         waiting = [] if residuals is None else list(residuals.skips)[::-1]
         middle = None if residuals is None else residuals.middle
