@@ -43,6 +43,17 @@ def test_published_code_values(matrix, range_name, rgb, codes):
     assert tuple(int(p[0, 0]) for p in planes) == codes
 
 
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv420p10le", "yuv444p", "gray"])
+@pytest.mark.parametrize("range_name", ["limited", "full"])
+def test_black_white_and_gray_are_exact(pix_fmt, range_name):
+    for level in (0.0, 1.0):
+        image = torch.full((1, 3, 4, 6), level)
+        assert torch.equal(convert_twice(image, pix_fmt, ColourTags("bt709", range_name)), image)
+    gray = convert_twice(torch.full((1, 3, 4, 6), 0.4), pix_fmt, ColourTags("bt709", range_name))
+    assert torch.equal(gray[:, 0], gray[:, 1])
+    assert torch.equal(gray[:, 0], gray[:, 2])
+
+
 @pytest.mark.parametrize("bits", [10, 12])
 def test_deeper_limited_range_is_the_8_bit_one_shifted(bits):
     layout = layout_of(f"yuv444p{bits}le")

@@ -97,7 +97,7 @@ def test_logging_of_ffmpeg_is_left_as_it_was(library):
 FUZZED = ["h264", "h264_ts", "h264_raw", "hevc_open_gop", "vp9", "mpeg2_ps", "mpeg4_avi", "mjpeg", "gif", "ffv1_gray"]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_any_damage_gives_frames_or_a_media_error(library, tmp_path_factory, data):
     source = library[data.draw(st.sampled_from(FUZZED))]

@@ -32,7 +32,7 @@ def test_every_kind_shows_the_frames_that_went_in(library, kind):
         assert psnr(frames, source) > LEAST_DB.get(kind, 35)
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_random_access_equals_reading_in_order(library, data):
     kind = data.draw(st.sampled_from(sorted(KINDS)))

@@ -161,12 +161,13 @@ def to_rgb(planes: list[np.ndarray], layout: PixelLayout, tags: ColourTags, siti
     scale, black = _luma_code(layout.bits, tags.range)
     if layout.kind == "gray":
         return ((first.float() - black) / scale).clamp_(0, 1).expand(3, height, width).contiguous()
-    weights, constant = _to_rgb_coefficients(tags.matrix, tags.range, layout.bits)
-    uv = torch.stack((_tensor(planes[1]), _tensor(planes[2]))).float()
+    weights, middle = _to_rgb_weights(tags.matrix, tags.range, layout.bits)
+    uv = torch.stack((_tensor(planes[1]), _tensor(planes[2]))).float().sub_(middle)
     # The matrix is applied at chroma size and its result enlarged: the same numbers for less work.
-    offsets = torch.addmm(constant, weights, uv.flatten(1)).view(3, *uv.shape[1:])
+    offsets = (weights @ uv.flatten(1)).view(3, *uv.shape[1:])
     rgb = chroma.enlarge(offsets, (height, width), layout.chroma_step, siting)
-    return rgb.add_(first.float().div_(scale)).clamp_(0, 1)
+    # Black and white without colour come out as exactly 0 and 1.
+    return rgb.add_(first.float().sub_(black).div_(scale)).clamp_(0, 1)
 
 
 def from_rgb(rgb_CHW: Tensor, layout: PixelLayout, tags: ColourTags, siting: str = "left") -> list[np.ndarray]:
@@ -232,11 +233,8 @@ def _to_yuv_matrix(matrix: str) -> Tensor:
 
 
 @cache
-def _to_rgb_coefficients(matrix: str, range_name: str, bits: int) -> tuple[Tensor, Tensor]:
-    """Weights (3, 2) of the two chroma code values in R'G'B', and the constant (3, 1) that black and no colour add."""
+def _to_rgb_weights(matrix: str, range_name: str, bits: int) -> tuple[Tensor, float]:
+    """What a step of each chroma code value adds to R'G'B', (3, 2), and the chroma code value without colour."""
     inverse = np.linalg.inv(_to_yuv_matrix(matrix).double().numpy())
-    scale, black = _luma_code(bits, range_name)
     chroma_scale, middle = _chroma_code(bits, range_name)
-    weights = inverse[:, 1:] / chroma_scale
-    constant = -weights.sum(1, keepdims=True) * middle - black / scale
-    return torch.from_numpy(weights).float(), torch.from_numpy(constant).float()
+    return torch.from_numpy(inverse[:, 1:] / chroma_scale).float(), middle

@@ -21,7 +21,6 @@ def check_contract(
     times: Sequence[Fraction],
     tags: ColourTags | None = None,
     sound_streams: int | None = None,
-    threads: int = 0,
 ) -> None:
     """Read a finished output back: every frame must decode, with the promised size, number, times and colour tags.
 
@@ -32,7 +31,6 @@ def check_contract(
             before its picture and the container knows no time before zero (Matroska).
         tags: promised colour tags; a field of None promises nothing. Folders have none.
         sound_streams: promised number of sound streams; None promises nothing.
-        threads: decoder threads; 0 lets FFmpeg choose.
 
     Raises:
         MediaError: names the first promise that is not kept.
@@ -55,12 +53,12 @@ def check_contract(
             raise _broken(f"colour {field} {found or 'untagged'} in place of {promised}")
     if sound_streams is not None and info.has_audio != bool(sound_streams):
         raise _broken("no sound" if sound_streams else "sound that was not asked for")
-    _check_times(path, times, info.time_base or Fraction(1, 90000), threads)
+    _check_times(path, times, info.time_base or Fraction(1, 90000))
 
 
-def _check_times(path: Path, times: Sequence[Fraction], tick: Fraction, threads: int) -> None:
+def _check_times(path: Path, times: Sequence[Fraction], tick: Fraction) -> None:
     shift, count = None, 0
-    with Decoding(path, threads) as decoding:
+    with Decoding(path) as decoding:  # by one thread, which notices all damage
         for frame in decoding.frames():
             if count < len(times):
                 found = None if frame.pts is None else frame.pts * Fraction(frame.time_base or tick)

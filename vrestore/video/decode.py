@@ -65,6 +65,7 @@ class Decoding:
         self.path = Path(path)
         self.damage = Damage()
         self._sought = False
+        self._alone = threads == 1
         self.container = open_media(path)
         try:
             with media_errors(path, "cannot be read"):
@@ -101,7 +102,7 @@ class Decoding:
                 if packet.is_corrupt:
                     self.damage.corrupt += 1
                 try:
-                    with _complaints() as complaints:
+                    with _complaints(self._alone) as complaints:
                         frames = packet.decode()
                 except EOFError:
                     return
@@ -132,14 +133,18 @@ _listeners = 0
 
 
 @contextmanager
-def _complaints() -> Iterator[list]:
-    """What FFmpeg logs as an error while the block runs; it is silent otherwise."""
+def _complaints(alone: bool) -> Iterator[list]:
+    """What FFmpeg logs as an error while the block runs; it is silent otherwise.
+
+    Args:
+        alone: no other thread works for us; what others log is not ours then.
+    """
     global _listeners
     with _level_lock:
         _listeners += 1
         av.logging.set_level(av.logging.ERROR)
     try:
-        with av.logging.Capture() as messages:
+        with av.logging.Capture(local=alone) as messages:
             yield messages
     finally:
         with _level_lock:

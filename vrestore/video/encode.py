@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+from av.codec.context import Flags
 from av.video.stream import VideoStream
 from torch import Tensor
 
@@ -78,6 +79,7 @@ class FileEncoder:
             self._stream.time_base = time_base
             context = self._stream.codec_context
             context.time_base = time_base
+            context.flags |= Flags.frame_duration  # else how long the last frame is shown gets lost
             context.sample_aspect_ratio = sample_aspect_ratio.limit_denominator(255)
             context.colorspace, context.color_range, context.color_primaries, context.color_trc = colour.codes_of(tags)
             if encoding.codec == "h265" and path.suffix.lower() in (".mp4", ".m4v", ".mov"):

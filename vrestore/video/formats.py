@@ -132,6 +132,8 @@ def plan_encoding(
             f"the {bit_depth}-bit frames are written as H.265, because few players show H.264 of more than 8 bits"
         )
     options = _options(name, crf, preset)
+    if name == "ffv1" and min(width, height) < 64:
+        options["slices"] = "1"  # FFmpeg finds no way to slice some small frames and then refuses them
     if name == "h265" and width < H265_LEAST_WIDTH:
         raise MediaError(
             f"h265 needs frames at least {H265_LEAST_WIDTH} pixels wide, but they are {width}x{height}; choose h264 "
