@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from tests.contract.tiny import RESTORERS
+from tests.paths import ROOT
 from vrestore.checkpoints.zoo import load_restorer
 from vrestore.config import load_config
 from vrestore.errors import ConfigError, RequestError, WeightsError
@@ -20,6 +21,7 @@ from vrestore.restorers.venhancer.draws import ClipDraws
 
 pytest.importorskip("torchsde")
 TINY = RESTORERS["VEnhancer"]
+TINY_CONFIG = str(ROOT / "configs/venhancer/venhancer_tiny.py")
 
 
 def build(**changes) -> VEnhancer:
@@ -244,7 +246,7 @@ def test_weights_are_loaded_part_by_part(tmp_path, tiny):
 
 
 def test_the_tiny_config():
-    restorer = load_restorer("configs/venhancer/venhancer_tiny.py", device="cpu")
+    restorer = load_restorer(TINY_CONFIG, device="cpu")
     assert sum(p.numel() for p in restorer.parameters()) == 10_592_524
     assert restorer.restore(clip(2), Request(scale=2, steps=1)).shape == (2, 3, 24, 32)
 
@@ -252,10 +254,21 @@ def test_the_tiny_config():
 def test_the_full_config(tmp_path, monkeypatch):
     pytest.importorskip("diffusers")
     monkeypatch.setenv("VENHANCER_WEIGHTS", str(tmp_path))
-    model = load_config("configs/venhancer/venhancer_full.py").model
+    model = load_config(str(ROOT / "configs/venhancer/venhancer_full.py")).model
     with torch.device("meta"):
         backbone = BACKBONES.build(model.backbone)
     assert sum(p.numel() for p in backbone.parameters()) == 2_044_809_796
     model.autoencoder.update(block_out_channels=[32, 32, 32, 32], layers_per_block=1)
     with pytest.raises(WeightsError, match=r"venhancer_v2\.pt"):
         load_restorer(dict(model), device="cpu")
+
+
+def test_a_benchmark_takes_the_tiny_config():
+    from vrestore.evaluation.methods import Method
+
+    config = dict(name="untrained", model=TINY_CONFIG, request=dict(steps=1))
+    method = Method.from_config(config, "methods.0")
+    loaded = method.load(torch.device("cpu"))
+    assert loaded.identity["model"].endswith("VEnhancer")
+    out = loaded.restore(clip(2), Request(scale=2, **method.request))
+    assert out.shape == (2, 3, 24, 32)
