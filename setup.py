@@ -15,7 +15,7 @@ def version() -> str:
 
 EXTRAS = {
     "metrics": ["lpips", "torchvision", "scipy"],
-    "diffusion": ["diffusers", "transformers", "accelerate", "torchsde"],
+    "diffusion": ["diffusers", "torchsde"],
     "report": ["tensorboard", "matplotlib"],
     "demo": ["scikit-image", "matplotlib"],
     "dev": ["pytest", "pytest-xdist", "pytest-timeout", "hypothesis", "ruff", "mypy", "types-PyYAML"],

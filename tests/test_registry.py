@@ -211,7 +211,7 @@ def test_what_the_roots_build_is_checked_as_well(in_vrestore_scope, root, cfg, e
 
 
 def test_the_roots_are_left_alone_in_other_scopes():
-    with pytest.raises(KeyError, match="mmengine::model registry"):
+    with DefaultScope.overwrite_default_scope("mmengine"), pytest.raises(KeyError, match="mmengine::model registry"):
         roots.MODELS.build({"type": "ResampleRestorr"})
 
 

@@ -10,6 +10,7 @@ import av
 import numpy as np
 
 from vrestore.errors import MediaError
+from vrestore.video.interleaved import separated
 
 # r, g, b, alpha and padding in the order of their bytes, as FFmpeg spells packed formats: rgb24, bgr0, rgba64le, …
 _PACKED_RGB = re.compile(r"^([rgba0]{3,4})(24|48|64)?(le|be)?$")
@@ -66,6 +67,8 @@ def samples_of(frame: av.VideoFrame) -> tuple[PixelLayout, list[np.ndarray]]:
     try:
         layout = layout_of(frame.format.name)
     except UnknownLayoutError:
+        if (found := separated(frame)) is not None:
+            return layout_of(found[0]), found[1]
         frame = _reformatted(frame)
         layout = layout_of(frame.format.name)
     if layout.packed:
