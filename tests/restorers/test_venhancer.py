@@ -229,6 +229,14 @@ def test_prompts(tiny):
         made.restore(clip(1), Request(prompt="a reef"))
 
 
+def test_an_absent_text_tower_is_named_with_its_place(tmp_path):
+    file = tmp_path / "tower.bin"
+    config = {**TINY, "backbone": {**TINY["backbone"], "context_dim": 1024}, "text": dict(type="OpenCLIPText")}
+    made = load_restorer({**config, "weights": dict(text=str(file))}, device="cpu")
+    with pytest.raises(WeightsError, match=rf"put it at {file}"):
+        made.restore(clip(1))
+
+
 def test_weights_are_loaded_part_by_part(tmp_path, tiny):
     file = tmp_path / "network.safetensors"
     save_file(tiny.backbone.state_dict(), file)

@@ -55,7 +55,7 @@ def load_restorer(
     restorer = model if isinstance(model, BaseRestorer) else MODELS.build(dict(model))
     if not isinstance(restorer, BaseRestorer):
         raise ConfigError(f"{source} builds a {type(restorer).__name__}, which is no restorer (BaseRestorer)")
-    given = {**({} if isinstance(model, BaseRestorer) else restorer.weight_files)}
+    given = {} if isinstance(model, BaseRestorer) else dict(restorer.weight_files)
     if weights is not None:
         load_weights(restorer, _given_file(weights))
         given.pop("backbone", None)
