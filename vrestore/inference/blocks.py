@@ -25,7 +25,7 @@ class RestoredBlock:
     """Some frames of the output.
 
     Attributes:
-        frames: (T, 3, H, W) float32 in [0, 1], on the CPU.
+        frames: (T, 3, H, W) float32 in [0, 1], on the CPU. T may be 0 at the end, where the frame rate is lowered.
         times: seconds, one a frame.
         frames_in: input frames that they come from.
         seconds: that the model took.
@@ -88,9 +88,13 @@ def _kept(restored: Tensor, window: Window, factor: Fraction) -> tuple[Tensor, i
     Output number k belongs to the input at ``floor(k / factor)``.
     """
     begin = math.ceil(window.start * factor)
+    behind = window.keep_start + window.keep_count
     first = math.ceil(window.keep_start * factor) - begin
-    stop = len(restored) if window.is_last else math.ceil((window.keep_start + window.keep_count) * factor) - begin
-    if not 0 <= first < stop <= len(restored):
+    if window.is_last:  # some models end on the last input frame and give fewer
+        stop = min(len(restored), max(round(behind * factor), 1) - begin)
+    else:
+        stop = math.ceil(behind * factor) - begin
+    if not 0 <= first <= stop <= len(restored) or (first == stop and not window.is_last):
         raise RequestError(
             f"the model gave {len(restored)} frames for {len(window.frames)} at {float(factor):g} times the frame "
             f"rate, which is too few to go on with"

@@ -56,6 +56,8 @@ def plan_blocks(
     if capabilities.chunk_overlap_frames is None and capabilities.context_frames != 0:
         return _whole_clip(frame_count, bytes_a_frame, block_frames)
     multiple = factor.denominator
+    if multiple % 2 == 0:
+        multiple *= 2  # half a frame at the end is rounded to even; so it is rounded alike, however the clip is cut
     overlap = _round_up(capabilities.chunk_overlap_frames or 0, multiple)
     wanted = block_frames or max(min(BLOCK_BYTES // bytes_a_frame, MOST_BLOCK_FRAMES), 1)
     block = _round_up(max(wanted, capabilities.least_frames), multiple)

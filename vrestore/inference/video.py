@@ -195,7 +195,8 @@ def _run(job: _Job, writer: VideoWriter, progress: bool) -> _Done:
     done = _Done([])
     with writer, progress_bar(job.reader.path.name, job.frame_count, progress) as advance:
         for block in restored_blocks(job.restorer, job.request, job.reader, job.timeline, job.plan):
-            writer.write(block.frames, block.times)
+            if block.times:
+                writer.write(block.frames, block.times)
             done.times += block.times
             done.frames_in += block.frames_in
             done.seconds += block.seconds

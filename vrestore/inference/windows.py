@@ -52,7 +52,7 @@ def windows(
         blocks: consecutive blocks from frame 0 on.
         keep_frames: frames a window keeps; the last one keeps what is left. A multiple of `multiple`.
         overlap_frames: frames of context on either side, where the clip has them. A multiple of `multiple`.
-        least_frames: a window that would be shorter at the end takes more context before it.
+        least_frames: a window that would be shorter takes more context, behind it or at the end of the clip before it.
         multiple: windows start at multiples of this.
     """
     # Frames before the kept ones that may be needed again.
@@ -63,14 +63,13 @@ def windows(
     for block in blocks:
         frames = block.frames if frames is None else torch.cat((frames, block.frames))
         times += block.times
-        # One frame more than is kept must be there: its time says how long the last kept one is shown.
-        while held_from + len(frames) >= keep_from + keep_frames + max(overlap_frames, 1):
+        while True:
             start = max(keep_from - overlap_frames, held_from)
-            stop = keep_from + keep_frames + overlap_frames
-            if stop - start >= least_frames:
-                yield _window(frames, times, held_from, start, stop, keep_from, keep_frames, False)
-            else:
-                break  # the first window of a clip waits for more frames
+            stop = max(keep_from + keep_frames + overlap_frames, start + least_frames)
+            # One frame more than is kept must be there: its time says how long the last kept one is shown.
+            if held_from + len(frames) < max(stop, keep_from + keep_frames + 1):
+                break
+            yield _window(frames, times, held_from, start, stop, keep_from, keep_frames, False)
             keep_from += keep_frames
             spare = max(keep_from - history - held_from, 0)
             frames, times, held_from = frames[spare:].clone(), times[spare:], held_from + spare
