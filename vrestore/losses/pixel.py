@@ -9,9 +9,8 @@ from torch import Tensor
 from vrestore.registry import LOSSES
 
 
-@LOSSES.register_module()
-class L1Loss(nn.Module):
-    """Mean absolute error.
+class PixelLoss(nn.Module):
+    """A distance between two tensors of one shape, computed in float32 and averaged over all elements.
 
     Args:
         loss_weight: factor of the result.
@@ -22,27 +21,31 @@ class L1Loss(nn.Module):
         self.loss_weight = loss_weight
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
-        return self.loss_weight * (prediction.float() - target.float()).abs().mean()
+        return self.loss_weight * self.distance(prediction.float() - target.float()).mean()
+
+    def distance(self, difference: Tensor) -> Tensor:
+        """The distance of each element from its difference."""
+        raise NotImplementedError(f"{type(self).__name__} has no distance")
 
 
 @LOSSES.register_module()
-class MSELoss(nn.Module):
-    """Mean squared error.
+class L1Loss(PixelLoss):
+    """Mean absolute error."""
 
-    Args:
-        loss_weight: factor of the result.
-    """
-
-    def __init__(self, loss_weight: float = 1.0):
-        super().__init__()
-        self.loss_weight = loss_weight
-
-    def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
-        return self.loss_weight * (prediction.float() - target.float()).square().mean()
+    def distance(self, difference: Tensor) -> Tensor:
+        return difference.abs()
 
 
 @LOSSES.register_module()
-class CharbonnierLoss(nn.Module):
+class MSELoss(PixelLoss):
+    """Mean squared error."""
+
+    def distance(self, difference: Tensor) -> Tensor:
+        return difference.square()
+
+
+@LOSSES.register_module()
+class CharbonnierLoss(PixelLoss):
     """``mean(sqrt((prediction - target)**2 + eps))``, a smooth L1 (Lai et al., CVPR 2017; eps 1e-12 as in BasicVSR).
 
     Args:
@@ -51,10 +54,8 @@ class CharbonnierLoss(nn.Module):
     """
 
     def __init__(self, loss_weight: float = 1.0, eps: float = 1e-12):
-        super().__init__()
-        self.loss_weight = loss_weight
+        super().__init__(loss_weight)
         self.eps = eps
 
-    def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
-        difference = prediction.float() - target.float()
-        return self.loss_weight * torch.sqrt(difference.square() + self.eps).mean()
+    def distance(self, difference: Tensor) -> Tensor:
+        return torch.sqrt(difference.square() + self.eps)
