@@ -7,13 +7,22 @@ both directions (JPEG, MPEG-1, Theora).
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
 SITINGS = ("left", "center")
 
 
-def enlarge(planes_CHW: Tensor, size: tuple[int, int], step: tuple[int, int], siting: str = "left") -> Tensor:
+def enlarge(
+    planes_CHW: Tensor,
+    size: tuple[int, int],
+    step: tuple[int, int],
+    siting: str = "left",
+    *,
+    first_row: int = 0,
+    out: Tensor | None = None,
+) -> Tensor:
     """Chroma planes at luma size, by linear interpolation.
 
     Args:
@@ -21,10 +30,19 @@ def enlarge(planes_CHW: Tensor, size: tuple[int, int], step: tuple[int, int], si
         size: (height, width) of luma in pixels.
         step: (down, right) luma samples a chroma sample: 1, 2 or 4 each.
         siting: ``left`` or ``center``.
+        first_row: luma rows to leave out at the top, for planes that begin above what is wanted.
+        out: where to put the result, (C, height, width) float32 with lines in one piece; None makes a new tensor.
     """
+    height, width = size
     down, right = step
-    rows = _enlarge_axis(planes_CHW, down, 0.5, axis=1)[:, : size[0]]
-    return _enlarge_axis(rows, right, 0.0 if siting == "left" else 0.5, axis=2)[..., : size[1]]
+    rows = _enlarge_axis(planes_CHW, down, 0.5, axis=1)[:, first_row : first_row + height]
+    centred = 0.0 if siting == "left" else 0.5
+    if out is None:
+        return _enlarge_axis(rows, right, centred, axis=2)[..., :width]
+    if right == 2 and width % 2 == 0:
+        even, odd = _phases(rows, right, centred, axis=2)
+        return _interleave(even, odd, out)
+    return out.copy_(_enlarge_axis(rows, right, centred, axis=2)[..., :width])
 
 
 def reduce(planes_CHW: Tensor, step: tuple[int, int], siting: str = "left") -> Tensor:
@@ -46,24 +64,28 @@ def _enlarge_axis(planes: Tensor, factor: int, centred: float, axis: int) -> Ten
     """
     if factor == 1:
         return planes
-    # Offsets of the luma samples from their chroma sample, in chroma samples.
-    offsets = [(phase - centred * (factor - 1)) / factor for phase in range(factor)]
-    if factor == 2 and axis == 2 and planes.dtype == torch.float32:  # the quickest way to interleave two arrays
-        even, odd = (_shifted(planes, offset, axis, torch.empty_like(planes)) for offset in offsets)
-        return torch.view_as_real(torch.complex(even, odd)).flatten(2)
-    shape = list(planes.shape)
-    shape.insert(axis + 1, factor)
-    out = planes.new_empty(shape)
-    for phase, offset in enumerate(offsets):
-        _shifted(planes, offset, axis, out.select(axis + 1, phase))
-    return out.flatten(axis, axis + 1)
+    return torch.stack(_phases(planes, factor, centred, axis), axis + 1).flatten(axis, axis + 1)
 
 
-def _shifted(planes: Tensor, offset: float, axis: int, out: Tensor) -> Tensor:
+def _phases(planes: Tensor, factor: int, centred: float, axis: int) -> list[Tensor]:
+    """The samples at each of the `factor` luma positions of every chroma sample."""
+    offsets = [(phase - centred * (factor - 1)) / factor for phase in range(factor)]  # in chroma samples
+    return [_shifted(planes, offset, axis) for offset in offsets]
+
+
+def _interleave(even: Tensor, odd: Tensor, out: Tensor) -> Tensor:
+    """Alternate columns; as the parts of complex numbers that goes about three times as quickly as by strides."""
+    pairs = out.numpy().view(np.complex64)
+    pairs.real, pairs.imag = even.numpy(), odd.numpy()
+    return out
+
+
+def _shifted(planes: Tensor, offset: float, axis: int) -> Tensor:
     """Samples at `offset` (-1 to 1) from each sample, by linear interpolation; the edge repeats."""
     count = planes.shape[axis]
     if offset == 0 or count == 1:
-        return out.copy_(planes)
+        return planes
+    out = torch.empty_like(planes)
     here, there = (1, 0) if offset < 0 else (0, 1)
     torch.lerp(
         planes.narrow(axis, here, count - 1),

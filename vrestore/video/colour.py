@@ -51,6 +51,7 @@ _MATRIX_OF_PRIMARIES = {
     "smpte170m": "bt601",
     "smpte240m": "smpte240m",
 }
+_BAND_ROWS = 128  # converted at a time, so that what is made on the way stays in the processor's cache; a multiple of 4
 _LUMA_WEIGHTS = {  # (Kr, Kb)
     "bt709": (0.2126, 0.0722),
     "bt601": (0.299, 0.114),
@@ -139,7 +140,9 @@ def siting_of(codec: str) -> str:
     return "center" if codec in ("mjpeg", "jpeg2000", "webp", "mpeg1video", "theora", "vp3") else "left"
 
 
-def to_rgb(planes: list[np.ndarray], layout: PixelLayout, tags: ColourTags, siting: str = "left") -> Tensor:
+def to_rgb(
+    planes: list[np.ndarray], layout: PixelLayout, tags: ColourTags, siting: str = "left", out: Tensor | None = None
+) -> Tensor:
     """RGB of one frame.
 
     Args:
@@ -147,27 +150,36 @@ def to_rgb(planes: list[np.ndarray], layout: PixelLayout, tags: ColourTags, siti
         layout: their layout.
         tags: with matrix and range resolved.
         siting: position of the chroma samples, ``left`` or ``center``.
+        out: where to put the result, (3, H, W) float32 in one piece; None makes a new tensor.
 
     Returns:
         (3, H, W) float32 in [0, 1], of full range.
     """
-    first = _tensor(planes[0])
-    height, width = first.shape
+    height, width = planes[0].shape
+    out = torch.empty(3, height, width) if out is None else out
     if layout.kind == "rgb":
-        out = torch.empty(3, height, width)
         for channel, plane in enumerate(planes):
             out[channel] = _tensor(plane)
         return out.div_(layout.peak).clamp_(0, 1)
     scale, black = _luma_code(layout.bits, tags.range)
     if layout.kind == "gray":
-        return ((first.float() - black) / scale).clamp_(0, 1).expand(3, height, width).contiguous()
+        return out.copy_(_tensor(planes[0]).float().sub_(black).div_(scale).clamp_(0, 1).expand(3, height, width))
     weights, middle = _to_rgb_weights(tags.matrix, tags.range, layout.bits)
-    uv = torch.stack((_tensor(planes[1]), _tensor(planes[2]))).float().sub_(middle)
-    # The matrix is applied at chroma size and its result enlarged: the same numbers for less work.
-    offsets = (weights @ uv.flatten(1)).view(3, *uv.shape[1:])
-    rgb = chroma.enlarge(offsets, (height, width), layout.chroma_step, siting)
-    # Black and white without colour come out as exactly 0 and 1.
-    return rgb.add_(first.float().sub_(black).div_(scale)).clamp_(0, 1)
+    down = layout.chroma_step[0]
+    for top in range(0, height, _BAND_ROWS):
+        bottom = min(top + _BAND_ROWS, height)
+        above = max(top // down - 1, 0)  # one chroma line more on either side, to interpolate from
+        below = -(-bottom // down) + 1
+        uv = torch.stack([_tensor(plane[above:below]) for plane in planes[1:]]).float().sub_(middle)
+        # The matrix is applied at chroma size and its result enlarged: the same numbers for less work.
+        offsets = (weights @ uv.flatten(1)).view(3, *uv.shape[1:])
+        band = out[:, top:bottom]
+        chroma.enlarge(
+            offsets, (bottom - top, width), layout.chroma_step, siting, first_row=top - above * down, out=band
+        )
+        # Black and white without colour come out as exactly 0 and 1.
+        band.add_(_tensor(planes[0][top:bottom]).float().sub_(black).div_(scale)).clamp_(0, 1)
+    return out
 
 
 def from_rgb(rgb_CHW: Tensor, layout: PixelLayout, tags: ColourTags, siting: str = "left") -> list[np.ndarray]:

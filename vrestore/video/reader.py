@@ -19,10 +19,11 @@ from vrestore.video import colour
 from vrestore.video.decode import Decoding
 from vrestore.video.folder import FrameFolder
 from vrestore.video.index import Clock, FrameIndex, build_index
+from vrestore.video.orientation import UPRIGHT
 from vrestore.video.pixels import samples_of
 from vrestore.video.probe import VideoInfo, probe
 
-DTYPES = {"float32": torch.float32, "uint8": torch.uint8}
+DTYPES = ("float32", "uint8")
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ class VideoReader:
             start, block = 0, self._empty(frames_per_block)
             times: list[Fraction] = []
             for number, frame in enumerate(decoding.frames()):
-                block[len(times)] = self._convert(frame, number)
+                self._convert(frame, number, block[len(times)])
                 times.append(clock.time(frame.pts, frame.time_base))
                 if len(times) == frames_per_block:
                     yield FrameBlock(block, times, start)
@@ -147,7 +148,7 @@ class VideoReader:
         block = self._empty(count)
         if self._folder:
             for i in range(count):
-                block[i] = self._convert(self._folder.decode(start + i)[0], start + i)
+                self._convert(self._folder.decode(start + i)[0], start + i, block[i])
             return FrameBlock(block, [(start + i) * self.frame_step for i in range(count)], start)
         if not self._fill(block, start):
             # The container's index does not hold what it says: count the frames themselves.
@@ -160,7 +161,8 @@ class VideoReader:
         return FrameBlock(block, list(self.index.times[start : start + count]), start)
 
     def _empty(self, count: int) -> Tensor:
-        return torch.empty(count, 3, self.info.height, self.info.width, dtype=DTYPES[self._dtype])
+        # NumPy asks for huge pages; a fresh tensor of PyTorch's costs more time to map than a frame to convert.
+        return torch.from_numpy(np.empty((count, 3, self.info.height, self.info.width), self._dtype))
 
     def _fill(self, block: Tensor, start: int) -> bool:
         """Decode frames `start`, … into `block`; False where they do not come as the index says."""
@@ -187,7 +189,7 @@ class VideoReader:
             if frame.pts is None or frame.pts > wanted[taken]:
                 break
             if frame.pts == wanted[taken]:
-                block[taken] = self._convert(frame, start + taken)
+                self._convert(frame, start + taken, block[taken])
                 taken += 1
                 if taken == len(wanted):
                     self._next = start + taken if start + taken < len(self.index) else -1
@@ -202,7 +204,7 @@ class VideoReader:
         for frame in self._running:
             number, self._next = self._next, self._next + 1
             if number >= start:
-                block[number - start] = self._convert(frame, number)
+                self._convert(frame, number, block[number - start])
                 if number - start + 1 == len(block):
                     return True
         self._next = -1
@@ -217,24 +219,29 @@ class VideoReader:
             self._decoding.seek(key)
         self._running = self._decoding.frames()
 
-    def _convert(self, frame: av.VideoFrame, number: int) -> Tensor:
-        """(3, H, W) of one decoded frame."""
+    def _convert(self, frame: av.VideoFrame, number: int, target: Tensor) -> None:
+        """Put one decoded frame, upright, into `target` (3, H, W)."""
         info = self.info
+        orientation = self._folder.orientation(number) if self._folder else info.orientation
+        height, width = (frame.width, frame.height) if orientation.swaps_sides else (frame.height, frame.width)
+        if (height, width) != (info.height, info.width):
+            raise MediaError(
+                f"frame {number} of '{self.path}' is {width}x{height} (width x height) where the first one is "
+                f"{info.width}x{info.height}; a clip must keep one size"
+            )
         layout, planes = samples_of(frame)
         tags = info.colour
         if self._folder or frame.format.name != info.pix_fmt:  # images of a folder; formats that change on the way
             tags = colour.read_tags(frame.colorspace, frame.color_range, frame.color_primaries, frame.color_trc)
             tags = colour.resolve(tags, layout.kind, frame.format.name, info.codec, frame.width, frame.height)
-        orientation = self._folder.orientation(number) if self._folder else info.orientation
+        if orientation == UPRIGHT and self._dtype == "float32":
+            colour.to_rgb(planes, layout, tags, info.siting, out=target)
+            return
         rgb = orientation.apply(colour.to_rgb(planes, layout, tags, info.siting))
-        if tuple(rgb.shape[1:]) != (info.height, info.width):
-            raise MediaError(
-                f"frame {number} of '{self.path}' is {rgb.shape[2]}x{rgb.shape[1]} (width x height) where the first "
-                f"one is {info.width}x{info.height}; a clip must keep one size"
-            )
         if self._dtype == "uint8":  # NumPy narrows about three times as quickly as PyTorch
-            return torch.from_numpy(rgb.mul(255).round_().numpy().astype(np.uint8))
-        return rgb
+            np.copyto(target.numpy(), rgb.mul(255).round_().numpy(), casting="unsafe")
+        else:
+            target.copy_(rgb)
 
     def _account(self, decoding: Decoding, clock: Clock) -> None:
         """Turn what was wrong in one full pass into warnings."""
@@ -268,7 +275,8 @@ def read_clip(
 def _joined(blocks: list[Tensor]) -> Tensor:
     if not blocks:
         raise MediaError("no frame can be decoded: the file is cut off or damaged")
-    out = blocks[0].new_empty(sum(map(len, blocks)), *blocks[0].shape[1:])
+    first = blocks[0].numpy()
+    out = torch.from_numpy(np.empty((sum(map(len, blocks)), *first.shape[1:]), first.dtype))
     position = 0
     for i, block in enumerate(blocks):
         out[position : position + len(block)] = block
