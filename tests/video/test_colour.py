@@ -84,6 +84,16 @@ def test_420_round_trip_of_a_smooth_image_is_unbiased(matrix, pix_fmt, least_db,
     assert per_channel.abs().max() < 0.05
 
 
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv422p", "yuv444p", "yuv410p"])
+@pytest.mark.parametrize("height", [301, 128, 130, 257])
+def test_large_frames_have_no_seams_where_the_work_is_cut(monkeypatch, pix_fmt, height):
+    layout, tags = layout_of(pix_fmt), ColourTags("bt709", "limited")
+    planes = colour.from_rgb(torch.rand(3, height, 38), layout, tags)
+    cut = colour.to_rgb(planes, layout, tags)
+    monkeypatch.setattr(colour, "_BAND_ROWS", 10_000)
+    assert torch.equal(colour.to_rgb(planes, layout, tags), cut)
+
+
 @pytest.mark.parametrize("pix_fmt", ["gbrp", "rgb24", "bgr0", "gbrp10le", "gbrp12le", "gbrp16le", "rgb48be"])
 def test_rgb_formats_are_exact(pix_fmt):
     layout = layout_of(pix_fmt)

@@ -1,6 +1,7 @@
 """Sound is copied packet by packet."""
 
 from fractions import Fraction
+from itertools import pairwise
 
 import av
 import pytest
@@ -52,6 +53,25 @@ def test_sound_of_a_broadcast_moves_with_its_picture(tmp_path):
     gap_after = sound_of(tmp_path / "b.mp4")[0][0] - probe(tmp_path / "b.mp4").start_time
     assert abs(gap_after - gap_before) < Fraction(2, 1000)
     assert probe(tmp_path / "b.mp4").start_time < Fraction(1, 10)
+
+
+@pytest.mark.parametrize("name", ["b.mp4", "b.mkv"])
+def test_a_clock_that_jumps_back_costs_no_sound(tmp_path, name):
+    """Two recordings in one file: picture and sound of the second follow those of the first."""
+    once = encode(tmp_path / "once.ts", smooth_frames(30), sound=True)
+    (tmp_path / "twice.ts").write_bytes(once.read_bytes() * 2)
+    copy(tmp_path / "twice.ts", tmp_path / name)
+    sound = sound_of(tmp_path / name)
+    before = sound_of(tmp_path / "twice.ts")
+    assert len(sound) == len(before)
+    # MPEG-TS puts a header before each packet, which other containers go without.
+    assert all(was.endswith(now) for (_, was), (_, now) in zip(before, sound, strict=True))
+    times = [time for time, _ in sound]
+    assert all(a < b for a, b in pairwise(times))
+    with VideoReader(tmp_path / name) as reader:
+        picture = next(reader.blocks(99)).times
+    assert len(picture) == 60
+    assert abs(picture[30] - times[len(times) // 2]) < Fraction(1, 10)
 
 
 def test_sound_that_a_container_cannot_hold_is_told(tmp_path):

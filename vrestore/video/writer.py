@@ -216,6 +216,7 @@ class VideoWriter:
         self._encode(*self._held)
         with media_errors(self.path, "cannot be written"):
             self._encoder.finish()
+        self.warnings += [sentence for sentence in self._encoder.dropped if sentence not in self.warnings]
         if self.check is not None:
             self.check(self._temporary)
         with media_errors(self.path, "cannot be put into its place"):
