@@ -217,10 +217,13 @@ def _add_zoo(commands: Any, common: argparse.ArgumentParser) -> None:
         "list every restorer with its capabilities and known weights, or show one",
         "examples:\n"
         "  vrestore zoo\n"
+        "  vrestore zoo rife                    those whose name, method or summary holds the word\n"
         "  vrestore zoo basicvsr-reds4          licence, source, protocol and numbers\n"
         "  vrestore zoo --json --plugin my_restorer.py",
     )
-    parser.add_argument("name", metavar="NAME", nargs="?", help="show everything that is known of this one")
+    parser.add_argument(
+        "name", metavar="NAME", nargs="?", help="show everything that is known of this one, or list those that hold it"
+    )
     parser.add_argument("--json", action="store_true", help="as data instead of text")
 
 
@@ -280,15 +283,19 @@ def zoo(arguments: argparse.Namespace) -> int:
 
     load_plugins(arguments.plugin)
     from vrestore.checkpoints.cards import card, cards
+    from vrestore.checkpoints.show import card_text, list_text
 
+    found = cards(arguments.name)
+    if arguments.name and not any(item["name"] == arguments.name for item in found) and len(found) > 1:
+        shown: Any = found
+    else:  # a name, a word that only one holds, or nothing, which `card` answers with the closest names
+        shown = card(found[0]["name"] if len(found) == 1 else arguments.name) if arguments.name else found
     if arguments.json:
         import json
 
-        print(json.dumps(card(arguments.name) if arguments.name else cards(), indent=2, ensure_ascii=False))
-        return 0
-    from vrestore.checkpoints.show import card_text, list_text
-
-    print(card_text(card(arguments.name)) if arguments.name else list_text(cards()))
+        print(json.dumps(shown, indent=2, ensure_ascii=False))
+    else:
+        print(card_text(shown) if isinstance(shown, dict) else list_text(shown))
     return 0
 
 

@@ -3,37 +3,43 @@
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import cache
 from typing import Any
-
-import torch
 
 from vrestore.checkpoints.download import cached_path
 from vrestore.checkpoints.index import Weights, ZooEntry, closest_names, zoo
 from vrestore.checkpoints.weightless import weightless
 from vrestore.checkpoints.zoo import locate, model_told_by
 from vrestore.config import carried_folder
-from vrestore.errors import RegistryError
+from vrestore.errors import ConfigError, RegistryError
 from vrestore.registry import BACKBONES, MODELS, load_installed
 from vrestore.restorers.base import BaseRestorer
 
 
-def cards() -> list[dict[str, Any]]:
-    """A card for every entry of the model zoo, and for every registered restorer that no entry names."""
+def cards(word: str | None = None) -> list[dict[str, Any]]:
+    """A card for every entry of the model zoo, and for every registered restorer that no entry names.
+
+    Args:
+        word: only those whose name, method or summary holds it, in any case.
+    """
     load_installed()
     MODELS.import_from_location()
     entries = zoo()
     classes = _without_entry(entries)
-    return [_card(entry) for entry in entries.values()] + [_card_of_class(*item) for item in classes.items()]
+    found = [_card(entry) for entry in entries.values() if _holds(entry, word)]
+    shown = [_card_of_class(*item) for item in classes.items()]
+    return found + [card for card in shown if word is None or word.lower() in card["name"].lower()]
 
 
 def card(name: str) -> dict[str, Any]:
     """The card of one restorer.
 
     Returns:
-        Plain data: ``name``, ``summary``, ``kind`` (restorer, network), ``model`` (its config), ``capabilities``,
-        ``parameters``, ``weights`` and ``also`` (with ``state``: ships, downloaded, to download, by hand, missing),
+        Plain data: ``name``, ``method``, ``summary``, ``kind`` (restorer, network), ``model`` (its config), ``config``
+        (the file it stands in), ``capabilities``, ``parameters``, ``weights`` and ``also`` (with ``state``: ships, downloaded, to download, by hand, missing),
         ``numbers``, ``paper``, ``card``; what is unknown is None, and ``note`` says why.
 
     Raises:
@@ -56,16 +62,25 @@ def card(name: str) -> dict[str, Any]:
 
 def _without_entry(entries: Mapping[str, ZooEntry]) -> dict[str, Any]:
     """Registered restorers that no entry of the zoo names."""
-    named = {entry.model["type"] for entry in entries.values() if entry.model}
+    named = {_model_of(entry).get("type") for entry in entries.values()}
     return {name: cls for name, cls in MODELS.module_dict.items() if name not in named}
+
+
+def _model_of(entry: ZooEntry) -> Mapping[str, Any]:
+    try:
+        return entry.restorer_config() or entry.network or {}
+    except ConfigError:  # told by `_look_at`; it must not hide the other entries
+        return {}
 
 
 def _card(entry: ZooEntry) -> dict[str, Any]:
     return {
         "name": entry.name,
+        "method": entry.method,
         "summary": entry.summary,
         "kind": "network" if entry.network else "restorer",
-        "model": entry.model or entry.network,
+        "model": _model_of(entry) or None,
+        "config": entry.config,
         **_look_at(entry),
         "weights": _weights(entry.weights) if entry.weights else None,
         "also": [_weights(other) for other in entry.also],
@@ -94,26 +109,32 @@ def _weights(weights: Weights) -> dict[str, Any]:
     return {**asdict(weights), "state": state}
 
 
+def _holds(entry: ZooEntry, word: str | None) -> bool:
+    texts = (entry.name, entry.method or "", entry.summary)
+    return word is None or any(word.lower() in text.lower() for text in texts)
+
+
 def _look_at(entry: ZooEntry) -> dict[str, Any]:
     """Capabilities and size, told by the module itself, built without memory for its weights."""
-    unknown: dict[str, Any] = {"capabilities": None, "parameters": None, "note": None}
+    kind = "network" if entry.network is not None else "restorer"
     try:
-        module = _build(entry)
+        config = entry.network or entry.restorer_config()
+        if config is None:
+            assert entry.weights is not None  # the index was checked
+            config = model_told_by(locate(entry.weights))
+        return dict(_look_at_config(kind, json.dumps(config, sort_keys=True)))
     except Exception as error:  # one broken entry must not hide the others
-        return {**unknown, "note": str(error).partition("\n")[0]}
-    if isinstance(module, BaseRestorer):
-        unknown["capabilities"] = module.capabilities.as_dict()
-    elif not entry.network:
-        unknown["note"] = "no restorer: it does not derive from BaseRestorer"
-    unknown["parameters"] = sum(p.numel() for p in module.parameters())
-    return unknown
+        return {"capabilities": None, "parameters": None, "note": str(error).partition("\n")[0]}
 
 
-def _build(entry: ZooEntry) -> torch.nn.Module:
-    model: Mapping[str, Any] | None = entry.model
-    if entry.network is None and model is None:
-        assert entry.weights is not None  # the index was checked
-        model = model_told_by(locate(entry.weights))
-    registry = BACKBONES if entry.network is not None else MODELS
+@cache
+def _look_at_config(kind: str, config: str) -> dict[str, Any]:
+    """What `_look_at` finds; releases of one network share it."""
     with weightless():
-        return registry.build(dict(entry.network or model or {}))
+        module = (BACKBONES if kind == "network" else MODELS).build(json.loads(config))
+    restorer = isinstance(module, BaseRestorer)
+    return {
+        "capabilities": module.capabilities.as_dict() if restorer else None,
+        "parameters": sum(p.numel() for p in module.parameters()),
+        "note": None if restorer or kind == "network" else "no restorer: it does not derive from BaseRestorer",
+    }

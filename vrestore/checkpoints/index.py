@@ -6,13 +6,17 @@ import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import yaml
 
-from vrestore.config import carried_folder, check_keys
+from vrestore.config import carried_folder, check_keys, load_config
 from vrestore.errors import ConfigError
+
+# Keys of an index file that are no entries.
+INCLUDE, SHARED = "_include", "_all"
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,7 @@ class Weights:
         licence: under which terms it may be used.
         source: who made it.
         trained_on: data and degradation.
+        note: what else to know: how to get it by hand, which part it is.
     """
 
     url: str | None = None
@@ -36,6 +41,12 @@ class Weights:
     licence: str | None = None
     source: str | None = None
     trained_on: str | None = None
+    note: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The file's own name, as its release calls it."""
+        return PurePosixPath(unquote(urlsplit(self.url).path) if self.url else self.file or self.release or "").name
 
 
 @dataclass(frozen=True)
@@ -45,10 +56,12 @@ class ZooEntry:
     Attributes:
         name: what `load_restorer` and the command line call it.
         summary: one line on what it is.
-        model: config of the restorer (MODELS); None takes the one that its weight file tells.
+        method: what it is listed under.
+        model: config of the restorer (MODELS). Where neither it nor `config` is given, the weight file tells it.
+        config: a config file of vrestore's own instead, whose `model` is taken.
         network: config of the network (BACKBONES) where the entry is no restorer.
         weights: its weights, or None where it has none.
-        also: further releases of the same weights.
+        also: further files of the same method: other releases of the same network, and weights of parts.
         numbers: published or measured scores, each with its protocol and source.
         paper: address of the paper.
         card: file with more, relative to the model zoo's folder.
@@ -56,13 +69,33 @@ class ZooEntry:
 
     name: str
     summary: str
+    method: str | None = None
     model: Mapping[str, Any] | None = None
+    config: str | None = None
     network: Mapping[str, Any] | None = None
     weights: Weights | None = None
     also: tuple[Weights, ...] = ()
     numbers: tuple[Mapping[str, Any], ...] = ()
     paper: str | None = None
     card: str | None = None
+
+    def restorer_config(self) -> Mapping[str, Any] | None:
+        """Config of the restorer, or None where the weight file has to tell it, or where the entry is a network.
+
+        A config may serve releases of unlike terms: the licence is the entry's.
+
+        Raises:
+            ConfigError: the named config cannot be read or names no model.
+        """
+        if self.config is None:
+            return self.model
+        terms = {"weights_licence": self.weights.licence} if self.weights and self.weights.licence else {}
+        return {**_model_of(self.config), **terms}
+
+    @property
+    def all_weights(self) -> list[Weights]:
+        """Its weights and everything under `also`."""
+        return [*([self.weights] if self.weights else []), *self.also]
 
 
 def zoo() -> dict[str, ZooEntry]:
@@ -82,15 +115,38 @@ def closest_names(name: str, names: Iterable[str]) -> list[str]:
     return list(dict.fromkeys([*holding, *alike]))[:3]
 
 
+def released_weights(name: str) -> Weights | None:
+    """What the index knows of a file of this name; None where it knows nothing, or files of unlike terms."""
+    found = [w for entry in zoo().values() for w in entry.all_weights if w.name == name]
+    return found[0] if len({w.licence for w in found}) == 1 else None
+
+
 @cache
 def _read_index(file: Path) -> dict[str, ZooEntry]:
+    """The entries of an index file, then those of the files that it includes."""
+    content = _read_yaml(file)
+    shared = content.pop(SHARED, {})
+    included = content.pop(INCLUDE, [])
+    entries = {
+        name: _entry(name, {**shared, **(data or {})}, f"{file}, entry '{name}'")
+        for name, data in content.items()
+        if not name.startswith("_")  # such keys hold what entries refer to
+    }
+    for other in included:
+        for name, entry in _read_index(file.parent / other).items():
+            if name in entries:
+                raise ConfigError(f"{file.parent / other}: the model zoo has an entry '{name}' already")
+            entries[name] = entry
+    return entries
+
+
+def _read_yaml(file: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        return yaml.safe_load(file.read_text(encoding="utf-8")) or {}
     except FileNotFoundError:
         raise ConfigError(f"the model zoo's index {file} is missing from this installation of vrestore") from None
     except yaml.YAMLError as error:
         raise ConfigError(f"the model zoo's index {file} is no YAML: {error}") from error
-    return {name: _entry(name, data or {}, f"{file}, entry '{name}'") for name, data in (content or {}).items()}
 
 
 def _entry(name: str, data: dict, where: str) -> ZooEntry:
@@ -99,8 +155,10 @@ def _entry(name: str, data: dict, where: str) -> ZooEntry:
     weights = [data["weights"]] if data.get("weights") else []
     for item in [*weights, *data.get("also", [])]:
         check_keys(item, Weights.__dataclass_fields__, where)
-    if "summary" not in data or (not data.get("model") and not weights):
+    if "summary" not in data or not (data.get("model") or data.get("config") or weights):
         raise ConfigError(f"{where} needs a summary, and a model or weights that tell it")
+    if sum(bool(data.get(key)) for key in ("model", "config", "network")) > 1:
+        raise ConfigError(f"{where} takes one of model, config and network")
     return ZooEntry(
         **{
             **data,
@@ -110,3 +168,12 @@ def _entry(name: str, data: dict, where: str) -> ZooEntry:
             "numbers": tuple(data.get("numbers", [])),
         }
     )
+
+
+@cache
+def _model_of(config: str) -> Mapping[str, Any]:
+    # The package's own file, even where the working directory has one of the same name.
+    model = load_config(carried_folder("configs") / config).get("model")
+    if not isinstance(model, Mapping):
+        raise ConfigError(f"config {config} of the model zoo names no model=dict(type='…', …)")
+    return model.to_dict() if hasattr(model, "to_dict") else dict(model)

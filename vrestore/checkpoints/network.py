@@ -21,6 +21,7 @@ from vrestore.checkpoints.materialise import (
     is_meta,
     materialise,
 )
+from vrestore.checkpoints.terms import tell_terms_of_file
 from vrestore.errors import WeightsError
 from vrestore.registry import load_installed
 
@@ -55,6 +56,8 @@ def load_network(
     again = _reader(weights, architecture)
     subject = f"{source} looks like {architecture.name}, but"
     load_exactly(network, renamed, subject, architecture, dtype=precision, again=again)
+    if not isinstance(weights, Mapping):
+        tell_terms_of_file(weights)
     return network.eval()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,28 +12,43 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from vrestore.checkpoints.terms import restriction
+
 PIPE_WIDTH = 160  # columns where nobody reads along
 
 
 def list_text(cards: Sequence[dict[str, Any]]) -> str:
-    """One line an entry: name, scales, prompt, parameters, weights, licence, summary."""
-    restorers = Table("name", "scale", "time", "sizes", "parameters", "weights", "licence", "what", box=SIMPLE_HEAD)
-    networks = Table("network", "parameters", "weights", "licence", "what", box=SIMPLE_HEAD)
+    """One line an entry, under its method: name, scales, parameters, weights, licence, summary."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for heading in ("name", "scale", "time", "parameters", "weights"):
+        table.add_column(heading, no_wrap=True, justify="right" if heading == "parameters" else "left")
+    table.add_column("licence", overflow="fold")
+    table.add_column("what", ratio=1, overflow="fold")
+    for method, group in _groups(cards):
+        table.add_section()
+        table.add_row(f"[bold]{escape(method)}[/bold]")
+        for card in group:
+            table.add_row(*_row(card))
+    return _render(table, "'vrestore zoo NAME' shows licence, source, protocol and numbers of one.")
+
+
+def _groups(cards: Sequence[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any]]]]:
+    """The cards by method, in the order in which the methods first appear."""
+    groups: dict[str, list[dict[str, Any]]] = {}
     for card in cards:
-        weights = card["weights"] or {}
-        size, licence = _count(card["parameters"]), _short(weights.get("licence"))
-        state = weights.get("state") or ("none needed" if card["parameters"] == 0 else "–")
-        what = escape(card["summary"] + (f" ({card['note']})" if card["note"] else ""))
-        if card["kind"] == "network":
-            networks.add_row(card["name"], size, state, licence, what)
-            continue
-        caps = card["capabilities"] or {}
-        scales = f"x{_fractions(caps['spatial_scales'])}" if caps else "?"
-        time = f"x{_fractions(caps['temporal_scales'])}" if caps else "?"
-        sizes = f">= {caps['least_size_px']} px" if caps else "?"
-        restorers.add_row(card["name"], scales, time, sizes, size, state, licence, what)
-    parts: list[Any] = [restorers, networks] if networks.row_count else [restorers]
-    return _render(*parts, "'vrestore zoo NAME' shows licence, source, protocol and numbers of one.")
+        groups.setdefault(card["method"] or "others", []).append(card)
+    return list(groups.items())
+
+
+def _row(card: dict[str, Any]) -> list[str]:
+    weights, caps = card["weights"] or {}, card["capabilities"]
+    state = weights.get("state") or ("none needed" if card["parameters"] == 0 else "–")
+    scale, time = (f"x{_fractions(caps[key])}" if caps else "–" for key in ("spatial_scales", "temporal_scales"))
+    what = card["summary"] + (f" ({card['note']})" if card["note"] else "")
+    licence = _short(weights.get("licence"))
+    if restriction(weights.get("licence")):
+        licence = f"[yellow]{escape(licence)}[/yellow]"
+    return [f"  {card['name']}", scale, time, _count(card["parameters"]), state, licence, escape(what)]
 
 
 def card_text(card: dict[str, Any]) -> str:
@@ -51,7 +67,7 @@ def card_text(card: dict[str, Any]) -> str:
 
 
 def _facts(card: dict[str, Any]) -> list[tuple[str, str]]:
-    facts = [("kind", card["kind"])]
+    facts = [("kind", card["kind"]), *([("method", card["method"])] if card["method"] else [])]
     caps = card["capabilities"] or {}
     facts += [(key.replace("_", " "), _plain(value)) for key, value in caps.items() if value is not None]
     facts += [("parameters", f"{card['parameters']:,}")] if card["parameters"] is not None else []
@@ -59,9 +75,12 @@ def _facts(card: dict[str, Any]) -> list[tuple[str, str]]:
         if weights:
             place = weights["file"] or weights["url"] or weights["release"] or "?"
             facts.append((title, f"{place} ({weights['state']})"))
-            keys = ("licence", "source", "trained_on", "sha256")
-            facts += [(f"  {key.replace('_', ' ')}", weights[key]) for key in keys if weights[key]]
+            limits = restriction(weights["licence"])
+            licence = weights["licence"] and weights["licence"] + (f"; {limits}" if limits else "")
+            rest = [(key, weights[key]) for key in ("source", "trained_on", "sha256", "note")]
+            facts += [(f"  {key.replace('_', ' ')}", text) for key, text in [("licence", licence), *rest] if text]
     facts += [("model", _plain(card["model"]))] if card["model"] else []
+    facts += [("config", f"configs/{card['config']}")] if card["config"] else []
     return facts + [(key, card[key]) for key in ("paper", "card", "note") if card[key]]
 
 
@@ -93,9 +112,10 @@ def _count(parameters: int | None) -> str:
     return f"{parameters / 1e6:.2f} M" if parameters >= 1e5 else f"{parameters:,}"
 
 
-def _short(licence: str | None, most: int = 24) -> str:
-    licence = licence or "–"
-    return licence if len(licence) <= most else licence[: most - 1] + "…"
+def _short(licence: str | None) -> str:
+    """``CC BY-NC 4.0 (non-commercial)`` as ``CC BY-NC 4.0``; what needs a sentence is told by the card."""
+    known = re.match(r"[A-Z][\w.-]*( BY[\w-]*( [\d.]+)?)?|none stated", licence or "")
+    return known[0] if known else licence or "–"
 
 
 def _render(*parts: Any) -> str:

@@ -6,7 +6,6 @@ import json
 import logging
 import os
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,8 @@ from vrestore.checkpoints.files import check_sha256, flatten, network_part, read
 from vrestore.checkpoints.index import Weights, closest_names, zoo
 from vrestore.checkpoints.materialise import as_dtype
 from vrestore.checkpoints.network import load_exactly, load_network, network_state
+from vrestore.checkpoints.reference import REFERENCE, fill_with_reference
+from vrestore.checkpoints.terms import restriction, tell_terms, tell_terms_of_file
 from vrestore.config import SUFFIXES, carried_folder, load_config
 from vrestore.errors import ConfigError, RegistryError, WeightsError
 from vrestore.registry import LOSSES, MODELS
@@ -40,7 +41,8 @@ def load_restorer(
         name_or_config: a name of the zoo (`vrestore zoo` lists them), a config file (its `model` is taken), a weight
             file that tells its model (as tools/train.py writes them), a dict, or a restorer.
         weights: a weight file or address instead of the zoo's: a checkpoint of tools/train.py (its averaged weights are
-            taken), its export, or an official release.
+            taken), its export, or an official release. ``"reference:"`` makes weights up from the names alone, to try
+            or to time a method (see `vrestore.checkpoints.reference`).
         device: None is the GPU where there is one, else the CPU.
 
     Returns:
@@ -56,21 +58,41 @@ def load_restorer(
     if not isinstance(restorer, BaseRestorer):
         raise ConfigError(f"{source} builds a {type(restorer).__name__}, which is no restorer (BaseRestorer)")
     given = {} if isinstance(model, BaseRestorer) else dict(restorer.weight_files)
-    if weights is not None:
-        load_weights(restorer, _given_file(weights))
+    if isinstance(weights, str) and weights.startswith(REFERENCE):
+        fill_with_reference(restorer, weights.removeprefix(REFERENCE))
+        logger.warning(f"{source} has reference weights, made from names alone: what it makes means nothing")
+        given.clear()
+    elif weights is not None:
+        file = weight_file(weights)
+        load_weights(restorer, file)
+        own = restorer.capabilities.weights_licence
+        if not tell_terms_of_file(file) and restriction(own):
+            tell_terms(f"{file.name}, if they are official,", str(own))
         given.pop("backbone", None)
-    elif known is not None:
-        load_weights(restorer, locate(known))
+    elif known is not None and "backbone" not in given:
+        file = locate(known)
+        load_weights(restorer, file)
         if known.licence:
-            _tell_licence(str(name_or_config), known)
+            tell_terms(str(name_or_config), known.licence, known.source)
+        else:
+            tell_terms_of_file(file)
     elif restorer.may_run_untrained:
         logger.warning("the restorer has random weights, as its config says: what it makes means nothing")
     elif "backbone" not in given and not isinstance(model, BaseRestorer) and any(True for _ in restorer.parameters()):
         if not isinstance(name_or_config, Mapping):
             raise ConfigError(f"{source} needs weights and names none; give a weight file (weights=…, --weights FILE)")
         logger.warning("the restorer has random weights: none were given")
-    for part, file in given.items():
-        load_part(restorer, part, file)
+    for part, part_file in given.items():
+        try:
+            load_part(restorer, part, part_file)
+        except WeightsError as error:
+            if known is None or weight_file(part_file).is_file():
+                raise
+            raise WeightsError(f"{error}; 'vrestore zoo {name_or_config}' says where to get it") from error
+    if "backbone" in given and not tell_terms_of_file(given["backbone"]):
+        own = restorer.capabilities.weights_licence
+        if own:
+            tell_terms(source, own)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     return restorer.eval().to(device)
 
@@ -109,7 +131,7 @@ def load_part(restorer: BaseRestorer, part: str, file: str | os.PathLike) -> Non
     Raises:
         WeightsError: the file cannot be read or does not fit.
     """
-    path, target = _given_file(file), getattr(restorer, part)
+    path, target = weight_file(file), getattr(restorer, part)
     if not isinstance(target, torch.nn.Module):
         if path.is_file():
             target.attach(load_network(path))
@@ -138,7 +160,9 @@ def locate(weights: Weights) -> Path:
         return file
     if weights.url is not None:
         return fetch(weights.url, sha256=weights.sha256)
-    raise WeightsError("these weights have no address; download them by hand and give the file (--weights FILE)")
+    hint = f"; {weights.note}" if weights.note else ""
+    name = f"the weights {weights.name}" if weights.release else "these weights"
+    raise WeightsError(f"{name} have no address; download them by hand and give the file (--weights FILE){hint}")
 
 
 def _resolve(what: Any) -> tuple[Mapping[str, Any] | BaseRestorer, Weights | None, str]:
@@ -152,12 +176,13 @@ def _resolve(what: Any) -> tuple[Mapping[str, Any] | BaseRestorer, Weights | Non
     if entry is not None:
         if entry.network is not None:
             raise RegistryError(f"'{text}' is a network, a part of restorers; load its weight file with load_network")
-        if entry.model is not None:
-            return entry.model, entry.weights, f"'{text}'"
+        model = entry.restorer_config()
+        if model is not None:
+            return model, entry.weights, f"'{text}'"
         assert entry.weights is not None  # the index was checked
         return model_told_by(locate(entry.weights)), entry.weights, f"'{text}'"
     if text.endswith(WEIGHT_SUFFIXES):
-        file = _given_file(text)
+        file = weight_file(text)
         return model_told_by(file), Weights(file=str(file.absolute())), text
     if text.endswith(SUFFIXES) or "/" in text or os.sep in text:
         config = load_config(text)
@@ -167,12 +192,13 @@ def _resolve(what: Any) -> tuple[Mapping[str, Any] | BaseRestorer, Weights | Non
     names = [name for name, entry in zoo().items() if not entry.network]
     close = closest_names(text, names)
     raise RegistryError(
-        f"no model is called '{text}'; {'closest: ' + ', '.join(close) if close else 'there are: ' + ', '.join(names)} "
+        f"no model is called '{text}'; {'closest: ' + ', '.join(close) if close else 'there are: ' + _few(names)} "
         f"('vrestore zoo' lists all of them; a config or weight file is named by its path)"
     )
 
 
-def _given_file(weights: str | os.PathLike) -> Path:
+def weight_file(weights: str | os.PathLike) -> Path:
+    """The file that a path or an address means, downloaded where need be; it may not exist."""
     text = os.fspath(weights)
     return fetch(text) if text.startswith(("http://", "https://")) else Path(text).expanduser()
 
@@ -199,13 +225,10 @@ def model_told_by(file: Path) -> Mapping[str, Any]:
     return told
 
 
+def _few(names: list[str], most: int = 8) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
 def _loss_classes() -> set[type]:
     LOSSES.import_from_location()
     return set(LOSSES.module_dict.values())
-
-
-@cache
-def _tell_licence(name: str, weights: Weights) -> None:
-    """Say once a process under which terms weights may be used."""
-    source = f", by {weights.source}" if weights.source else ""
-    logger.info(f"weights of {name}{source}: licence {weights.licence}")

@@ -43,6 +43,7 @@ class ClipDataset(Dataset):
         weighting: clips are drawn alike (`clips`), by their `frames`, or by their `pixels` (frames x height x width).
         weights: multiplies the weight of the clips whose name matches a glob pattern: `{'toy_*': 2.0}`.
         include, exclude: glob patterns on the clips' names (paths relative to their root).
+        names: text file with the names of the clips to take, one a line, as published sets bring them.
         too_small: what to do with clips shorter than the window or smaller than the crop: `error`, or `skip` with a
             warning.
         cache: keep decoded clips in `ram` (decoded at construction) or on `disk` (decoded at first use), or None.
@@ -74,6 +75,7 @@ class ClipDataset(Dataset):
         weights: Mapping[str, float] | None = None,
         include: Sequence[str] = (),
         exclude: Sequence[str] = (),
+        names: str | os.PathLike | None = None,
         too_small: str = "error",
         cache: str | None = None,
         cache_bytes: int = 4 * GIB,
@@ -94,7 +96,7 @@ class ClipDataset(Dataset):
         if transpose and self.crop_px is not None and self.crop_px[0] != self.crop_px[1]:
             raise ConfigError(f"ClipDataset: transpose=True needs a square crop, got crop_px={crop_px!r}")
 
-        clips = load_clips(roots, include, exclude, progress)
+        clips = load_clips(roots, include, exclude, progress, names)
         self.clips = self._large_enough(clips, too_small)
         self._weights = _clip_weights(self.clips, weighting, weights or {})
         self._cumulative = np.cumsum(self._weights)

@@ -67,6 +67,7 @@ def load_clips(
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     progress: bool = False,
+    names: str | os.PathLike | None = None,
 ) -> list[Clip]:
     """Every readable clip under the roots, in the order of the roots and of the names.
 
@@ -78,18 +79,23 @@ def load_clips(
         include: glob patterns on a clip's name; empty takes all.
         exclude: glob patterns of names to leave out.
         progress: show a progress bar where there are many.
+        names: text file with the names of the clips to take, one a line, as published sets bring them.
 
     Raises:
-        DataError: a root is missing, or no readable clip is left.
+        DataError: a root or the list is missing, or no readable clip is left.
     """
     roots = [roots] if isinstance(roots, (str, os.PathLike)) else list(roots)
     found: list[tuple[Path, str]] = []
     for root in roots:
         found += find_clips(root)
     chosen = [(path, name) for path, name in found if _wanted(name, include, exclude)]
+    if names is not None:
+        listed = set(read_names(names))
+        chosen = [(path, name) for path, name in chosen if name in listed]
     where = ", ".join(str(root) for root in roots)
     if not chosen:
-        filters = f" (include={list(include)}, exclude={list(exclude)} left none of {len(found)})" if found else ""
+        rules = f"include={list(include)}, exclude={list(exclude)}" + (f", names={str(names)!r}" if names else "")
+        filters = f" ({rules} left none of {len(found)})" if found else ""
         raise DataError(
             f"no clip under {where or 'no root at all'}{filters}; expected video files or folders of frames"
         )
@@ -130,6 +136,22 @@ def find_clips(root: str | os.PathLike) -> list[tuple[Path, str]]:
             if Path(name).suffix.lower() in VIDEO_SUFFIXES and not name.startswith("."):
                 found.append((here / name, (here / name).relative_to(root).as_posix()))
     return sorted(found, key=lambda item: item[1])
+
+
+def read_names(file: str | os.PathLike) -> list[str]:
+    """The names of clips in a text file, one a line.
+
+    Raises:
+        DataError: it is missing or empty.
+    """
+    try:
+        names = [line.strip() for line in Path(file).read_text(encoding="utf-8").splitlines()]
+    except OSError as error:
+        raise DataError(f"the list of clips {file} cannot be read: {error.strerror}") from error
+    names = [name for name in names if name]
+    if not names:
+        raise DataError(f"the list of clips {file} is empty")
+    return names
 
 
 def describe(path: Path, name: str) -> Clip:

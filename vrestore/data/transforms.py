@@ -1,10 +1,11 @@
-"""Sample transforms that vary a training clip (TRANSFORMS): crop, flip, transpose, reverse in time."""
+"""Sample transforms that vary a training clip (TRANSFORMS): crop, flip, transpose, reverse and mirror in time."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+import torch
 
 from vrestore.data.sizes import two_sides
 from vrestore.errors import ConfigError, DataError
@@ -106,6 +107,15 @@ class RandomReverse(_Coin):
         if reverse:
             sample["hq"] = sample["hq"].flip(0)
         return _note(sample, reversed=reverse)
+
+
+@TRANSFORMS.register_module()
+class MirrorExtend(ClipTransform):
+    """Appends the clip in reverse: T frames become 2T, as recurrent networks are trained on septuplets."""
+
+    def transform(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        sample["hq"] = torch.cat([sample["hq"], sample["hq"].flip(0)])
+        return _note(sample, mirrored=True)
 
 
 def _note(sample: Sample, **drawn: Any) -> Sample:

@@ -25,6 +25,7 @@ from vrestore.evaluation.pixels import check_clip, check_pair
 from vrestore.evaluation.plan import Benchmark, Plan
 from vrestore.evaluation.progress import cell_progress
 from vrestore.evaluation.protocol import content_hash, to_plain
+from vrestore.restorers.base import judged_frames
 from vrestore.restorers.request import Request
 from vrestore.version import __version__
 
@@ -101,15 +102,16 @@ class _Run:
 
     def all(self, advance) -> None:
         for method in self.plan.methods:
+            benchmarks = self.plan.benchmarks_of(method)
             advance(0, f"{method.name}: loading")
             try:
                 loaded = method.load(self.device)
             except Exception as error:
-                for benchmark in self.plan.benchmarks:
+                for benchmark in benchmarks:
                     self._fail(method.name, benchmark.name, None, error)
-                advance(self.plan.clips_count, method.name)
+                advance(sum(len(benchmark.dataset) for benchmark in benchmarks), method.name)
                 continue
-            for benchmark in self.plan.benchmarks:
+            for benchmark in benchmarks:
                 for index in range(len(benchmark.dataset)):
                     advance(0, f"{method.name} on {benchmark.name} ({index + 1}/{len(benchmark.dataset)})")
                     resumed = self._clip(loaded, benchmark, index)
@@ -169,6 +171,8 @@ class _Run:
     ) -> Cell:
         pred, cost = measure(lambda: loaded.restore(sample["lq"], request), self.device)
         check_clip(pred)
+        restored = len(pred)
+        pred = judged_frames(pred, sample.get("judged"))
         hq = sample.get("hq")
         if hq is not None:
             check_pair(pred, hq, "the benchmark")
@@ -184,7 +188,7 @@ class _Run:
             parameters=loaded.parameters,
             frames=len(pred),
             size=(pred.shape[-2], pred.shape[-1]),
-            cost=asdict(cost),
+            cost={**asdict(cost), "frames": restored},
             scores=scores,
             alignment=None if hq is None else measure_alignment(pred, hq).as_dict(),
             record=to_plain(sample.get("record")),

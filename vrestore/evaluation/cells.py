@@ -55,9 +55,9 @@ class Cell:
         input_hash: of the degraded clip and its ground truth.
         weights: hash of the method's parameters, or None where it has none.
         parameters: number of parameters.
-        frames: output frames.
+        frames: frames that were judged.
         size: (height, width) of the output.
-        cost: seconds and bytes (`vrestore.evaluation.cost.Cost` as plain data).
+        cost: seconds and bytes (`vrestore.evaluation.cost.Cost` as plain data), and `frames`, the frames restored.
         scores: one a metric.
         alignment: `vrestore.evaluation.alignment.Alignment` as plain data; None without ground truth.
         record: what the degradation drew.
@@ -81,7 +81,11 @@ class Cell:
 
     @property
     def seconds_per_frame(self) -> float:
-        return self.cost["seconds"] / self.frames
+        return self.cost["seconds"] / self.restored_frames
+
+    @property
+    def restored_frames(self) -> int:
+        return self.cost.get("frames", self.frames)
 
 
 @dataclass(frozen=True)

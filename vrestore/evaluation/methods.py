@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from vrestore.checkpoints.reference import REFERENCE
 from vrestore.config import check_keys
 from vrestore.errors import ConfigError
 from vrestore.evaluation.protocol import to_plain
@@ -27,7 +28,7 @@ class Method:
     Attributes:
         name: what the table calls it.
         model: a name of the model zoo, a restorer's config, or a restorer.
-        weights: file that overrides the model's own weights.
+        weights: file that overrides the model's own weights, or ``reference:`` (see `load_restorer`).
         request: fields of `Request` that override the benchmark's.
     """
 
@@ -85,6 +86,8 @@ class LoadedMethod:
     def __init__(self, method: Method, restorer: BaseRestorer, device: torch.device):
         self.method, self.restorer, self.device = method, restorer, device
         self.weights = fingerprint(restorer)
+        if isinstance(method.weights, str) and method.weights.startswith(REFERENCE):
+            self.weights = f"{REFERENCE}{self.weights}"
         self.parameters = sum(p.numel() for p in restorer.parameters())
 
     @property
@@ -94,7 +97,7 @@ class LoadedMethod:
 
         model = self.method.model
         if isinstance(model, str) and model in zoo():
-            model = zoo()[model].model or model
+            model = zoo()[model].restorer_config() or model
         return {
             "model": f"{type(self.restorer).__module__}.{type(self.restorer).__qualname__}",
             "config": None if isinstance(model, BaseRestorer) else to_plain(model),

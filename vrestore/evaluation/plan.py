@@ -15,7 +15,7 @@ from vrestore.evaluation.protocol import to_plain
 from vrestore.registry import DATASETS, METRICS
 from vrestore.restorers.request import Request
 
-BENCHMARK_KEYS = ("name", "dataset", "request", "metrics")
+BENCHMARK_KEYS = ("name", "dataset", "request", "metrics", "methods")
 # What a benchmark config may hold beside its own keys; a config's own helpers begin with an underscore.
 CONFIG_KEYS = ("methods", "benchmarks", "output", "work_dir", "custom_imports", "default_scope", "device")
 
@@ -44,6 +44,7 @@ class Benchmark:
         dataset: ``len(dataset)``, ``dataset[i] -> dict(clip, lq, hq, record, fps)``.
         request: fields of `Request` for every method.
         metrics: built.
+        methods: names of the methods that run on it; None is all.
         clips: names by index, as they become known.
         frames: degraded frames by clip, as they become known.
     """
@@ -52,6 +53,7 @@ class Benchmark:
     dataset: Any
     request: dict[str, Any]
     metrics: list[Metric]
+    methods: list[str] | None = None
     clips: dict[int, str] = field(default_factory=dict)
     frames: dict[str, int] = field(default_factory=dict)
 
@@ -62,9 +64,10 @@ class Benchmark:
         return None if name is None else str(name)
 
     def protocol_of(self, metric: Metric) -> dict[str, Any]:
-        """A metric's protocol on these clips: it says so when only the first frames of each clip are taken."""
+        """A metric's protocol on these clips: it says so when not all frames of each clip are taken."""
         limit = getattr(self.dataset, "max_frames", None)
-        return {**to_plain(metric.protocol), **({"frames": f"first {limit} of each clip"} if limit else {})}
+        frames = f"first {limit} of each clip" if limit else getattr(self.dataset, "frames_protocol", None)
+        return {**to_plain(metric.protocol), **({"frames": frames} if frames else {})}
 
     def index_of(self, clip: str) -> int:
         return next(index for index, name in self.clips.items() if name == clip)
@@ -84,7 +87,8 @@ class Plan:
 
         Args:
             config: ``methods=[dict(name='bicubic', model='bicubic', weights=None, request=dict(…)), …]``,
-                ``benchmarks=[dict(name='…', dataset=dict(type=…), request=dict(scale=4), metrics=[dict(type=…)])]``,
+                ``benchmarks=[dict(name='…', dataset=dict(type=…), request=dict(scale=4), metrics=[dict(type=…)])]``, with
+            ``methods=['bicubic', …]`` in a benchmark that not all methods run on,
                 ``output=dict(…)`` with the fields of `Output`.
             only: names of the methods to keep; None keeps all.
 
@@ -94,25 +98,25 @@ class Plan:
         check_keys((k for k in config if not str(k).startswith("_")), CONFIG_KEYS, "a benchmark config")
         methods = [Method.from_config(entry, f"methods[{i}]") for i, entry in enumerate(_entries(config, "methods"))]
         _refuse_doubles([method.name for method in methods], "methods")
+        known = [method.name for method in methods]
         if only is not None:
-            names = [method.name for method in methods]
             for name in only:
-                if name not in names:
-                    raise ConfigError(f"no method is called '{name}'; the config has {', '.join(names)}")
+                if name not in known:
+                    raise ConfigError(f"no method is called '{name}'; the config has {', '.join(known)}")
             methods = [method for method in methods if method.name in only]
         options = dict(config.get("output") or {})
         check_keys(options, [f.name for f in fields(Output)], "output")
-        benchmarks = [_benchmark(entry, i) for i, entry in enumerate(_entries(config, "benchmarks"))]
+        benchmarks = [_benchmark(entry, i, known) for i, entry in enumerate(_entries(config, "benchmarks"))]
         _refuse_doubles([benchmark.name for benchmark in benchmarks], "benchmarks")
         return cls(methods, benchmarks, Output(**options))
 
-    @property
-    def clips_count(self) -> int:
-        return sum(len(benchmark.dataset) for benchmark in self.benchmarks)
+    def benchmarks_of(self, method: Method) -> list[Benchmark]:
+        """The benchmarks that a method runs on."""
+        return [b for b in self.benchmarks if b.methods is None or method.name in b.methods]
 
     @property
     def cell_count(self) -> int:
-        return len(self.methods) * self.clips_count
+        return sum(len(b.dataset) for method in self.methods for b in self.benchmarks_of(method))
 
 
 def build_metrics(config: Any, where: str) -> list[Metric]:
@@ -148,7 +152,7 @@ def build_dataset(config: Any, where: str) -> Any:
     return dataset
 
 
-def _benchmark(entry: Any, index: int) -> Benchmark:
+def _benchmark(entry: Any, index: int, known: Sequence[str]) -> Benchmark:
     where = f"benchmarks[{index}]"
     if not isinstance(entry, Mapping):
         raise ConfigError(f"{where} must be dict(name='…', dataset=dict(…), metrics=[…]), got {entry!r}")
@@ -159,7 +163,10 @@ def _benchmark(entry: Any, index: int) -> Benchmark:
     Request(**request)
     dataset = build_dataset(entry.get("dataset"), f"{where}.dataset")
     name = entry.get("name") or getattr(dataset, "name", None) or type(dataset).__name__
-    return Benchmark(str(name), dataset, request, metrics)
+    methods = entry.get("methods")
+    if methods is not None:
+        check_keys(methods, known, f"{where}.methods")
+    return Benchmark(str(name), dataset, request, metrics, None if methods is None else list(methods))
 
 
 def _entries(config: Mapping[str, Any], key: str) -> list[Any]:

@@ -98,7 +98,9 @@ def _table(result: BenchmarkResult, benchmark: Benchmark) -> Table:
         columns=_columns(cells, benchmark),
     )
     count = len(benchmark.dataset)
-    for method in result.methods:
+    for method in result.methods if benchmark.methods is None else benchmark.methods:
+        if method not in result.methods:
+            continue
         own = [cell for cell in cells if cell.method == method]
         failures = [f for f in result.failures if f.method == method and f.benchmark == benchmark.name]
         table.rows.append(_row(method, own, failures, table.columns, count))
@@ -124,7 +126,7 @@ def _columns(cells: list[Cell], benchmark: Benchmark) -> list[Column]:
 
 
 def _row(method: str, cells: list[Cell], failures: list[Failure], columns: list[Column], clips: int) -> Row:
-    frames = sum(cell.frames for cell in cells)
+    frames = sum(cell.restored_frames for cell in cells)
     seconds = math.fsum(cell.cost["seconds"] for cell in cells)
     return Row(
         method=method,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModel
@@ -109,6 +111,7 @@ class BaseRestorer(BaseModel):
         hq: Tensor | None = None,
         record: list | None = None,
         clip: list | None = None,
+        judged: list | None = None,
         mode: str = "tensor",
         **_: object,
     ):
@@ -125,7 +128,7 @@ class BaseRestorer(BaseModel):
         if mode == "predict":
             return [
                 {
-                    "pred": self.restore(lq[i]),
+                    "pred": judged_frames(self.restore(lq[i]), None if judged is None else judged[i]),
                     "lq": lq[i],
                     "hq": None if hq is None else hq[i],
                     "clip": None if clip is None else clip[i],
@@ -136,6 +139,11 @@ class BaseRestorer(BaseModel):
         if mode == "tensor":
             return torch.stack([self.restore_frames(clip_TCHW, Request()) for clip_TCHW in lq])
         raise ValueError(f"mode must be 'loss', 'predict' or 'tensor', got {mode!r}")
+
+
+def judged_frames(frames_TCHW: Tensor, judged: Sequence[int] | None) -> Tensor:
+    """What a benchmark holds against its clean frames: all frames, or the mean of the `judged` ones (1, C, H, W)."""
+    return frames_TCHW if judged is None else frames_TCHW[list(judged)].mean(0, keepdim=True)
 
 
 def check_frames(frames_TCHW: Tensor) -> None:

@@ -2,8 +2,10 @@
 
 from vrestore.data.benchmarks.base import ClipBenchmark, Pair
 from vrestore.data.benchmarks.bundled import BundledClips
+from vrestore.data.benchmarks.drawn import DrawnClips
 from vrestore.data.benchmarks.folders import FolderBenchmark, VrestoreBench
 from vrestore.data.benchmarks.layouts import REDS4, SPMCS, UDM10, Vid4, VideoLQ
+from vrestore.data.benchmarks.vimeo import Vimeo90KT
 
 __all__ = [
     "REDS4",
@@ -11,9 +13,11 @@ __all__ = [
     "UDM10",
     "BundledClips",
     "ClipBenchmark",
+    "DrawnClips",
     "FolderBenchmark",
     "Pair",
     "Vid4",
     "VideoLQ",
+    "Vimeo90KT",
     "VrestoreBench",
 ]

@@ -1,0 +1,6 @@
+# EDVR-L that deblurs and enlarges x4. The release states no recipe of the training.
+model = dict(
+    type="SlidingWindowRestorer",
+    backbone=dict(type="EDVR", mid_channels=128, num_frames=5, num_blocks_reconstruction=40, with_predeblur=True),
+    padding="replicate",
+)

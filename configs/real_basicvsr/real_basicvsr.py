@@ -1,0 +1,16 @@
+# RealBasicVSR as released: the threshold 255 means one pass of cleaning; 5 is what its paper tests with.
+#
+# Its training (150 000 iterations after the first stage: Adam 5e-5 and 1e-4 for the discriminator, pixel, cleaning,
+# perceptual and adversarial loss, degradations in two orders with video compression) needs adversarial losses and
+# those degradations, which this project does not have yet; so there is none here.
+model = dict(
+    type="RegressionRestorer",
+    backbone=dict(
+        type="RealBasicVSR",
+        mid_channels=64,
+        num_propagation_blocks=20,
+        num_cleaning_blocks=20,
+        dynamic_refine_thres=255,
+        is_sequential_cleaning=True,
+    ),
+)

@@ -1,0 +1,6 @@
+# SRVGGNetCompact x4 with 16 convolutions: realesr-animevideov3. Its training needs adversarial losses and
+# degradations in two orders, which this project does not have yet; so there is none here.
+model = dict(
+    type="FramewiseRestorer",
+    backbone=dict(type="SRVGGNetCompact", mid_channels=64, num_convs=16, upscale_factor=4, act_type="prelu"),
+)

@@ -1,0 +1,7 @@
+# RRDBNet x4 (16.7 million parameters): RealESRGAN_x4plus, RealESRNet_x4plus, ESRGAN and MMagic's Real-ESRGAN share
+# it. Its training needs adversarial losses and degradations in two orders, which this project does not have yet; so
+# there is none here.
+model = dict(
+    type="FramewiseRestorer",
+    backbone=dict(type="RRDBNet", mid_channels=64, num_blocks=23, growth_channels=32, upscale_factor=4),
+)

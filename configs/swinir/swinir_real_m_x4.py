@@ -1,0 +1,17 @@
+# SwinIR-M x4 for real-world pictures (11.7 million parameters). Its training needs adversarial losses and
+# degradations in two orders, which this project does not have yet; so there is none here.
+model = dict(
+    type="FramewiseRestorer",
+    backbone=dict(
+        type="SwinIR",
+        upscale=4,
+        img_size=64,
+        window_size=8,
+        depths=[6, 6, 6, 6, 6, 6],
+        embed_dim=180,
+        num_heads=[6, 6, 6, 6, 6, 6],
+        mlp_ratio=2,
+        upsampler="nearest+conv",
+        resi_connection="1conv",
+    ),
+)

@@ -1,0 +1,49 @@
+"""StartFromHook: parts of the model that begin a training with weights of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from torch import nn
+
+from vrestore.checkpoints.network import fill_from_file
+from vrestore.checkpoints.zoo import weight_file
+from vrestore.errors import ConfigError
+from vrestore.registry import HOOKS
+
+
+@HOOKS.register_module()
+class StartFromHook(Hook):
+    """Loads weights into parts of the model before a training begins, e.g. a pretrained SPyNet into a BasicVSR.
+
+    A run that is resumed goes on with its own weights.
+
+    Args:
+        parts: weight file or address by the part's name, e.g. ``{'backbone.spynet': 'spynet.pth'}``; files under the
+            part's own names and official releases are served.
+
+    Raises:
+        ConfigError: no part of the model has that name.
+        WeightsError: a file is missing, cannot be downloaded, or does not fit exactly.
+    """
+
+    priority = "VERY_HIGH"  # before the average of the weights is begun
+
+    def __init__(self, parts: Mapping[str, str]):
+        self.parts = dict(parts)
+
+    def before_run(self, runner) -> None:
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        for name, weights in self.parts.items():
+            fill_from_file(_part(model, name), weight_file(weights), subject=f"{weights} for the part {name}")
+            runner.logger.info(f"{name} starts from {weights}")
+
+
+def _part(model: nn.Module, name: str) -> nn.Module:
+    try:
+        return model.get_submodule(name)
+    except AttributeError as error:
+        own = ", ".join(child for child, _ in model.named_children())
+        raise ConfigError(f"StartFromHook: the model has no part '{name}' ({error}); it begins with: {own}") from error
