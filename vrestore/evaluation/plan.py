@@ -63,6 +63,12 @@ class Benchmark:
         name = getattr(self.dataset, "degradation_name", None)
         return None if name is None else str(name)
 
+    @property
+    def set_name(self) -> str | None:
+        """What publications call the clips, for example `Vid4`."""
+        name = getattr(self.dataset, "name", None)
+        return None if name is None else str(name)
+
     def protocol_of(self, metric: Metric) -> dict[str, Any]:
         """A metric's protocol on these clips: it says so when not all frames of each clip are taken."""
         limit = getattr(self.dataset, "max_frames", None)

@@ -16,12 +16,14 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from vrestore.checkpoints.reference import REFERENCE
 from vrestore.data.clips import some
 from vrestore.evaluation.benchmark import BenchmarkResult
 from vrestore.evaluation.cells import Cell, cell_to_plain, encode_number
 from vrestore.evaluation.cost import MEMORY_NOTE, TIME_NOTE
 from vrestore.evaluation.files import write_text
 from vrestore.evaluation.protocol import stamp
+from vrestore.evaluation.published import Published
 from vrestore.evaluation.statistics import BOOTSTRAP_DRAWS, BOOTSTRAP_SEED, CONFIDENCE
 from vrestore.evaluation.summary import Column, Row, Table, Value, summarise
 
@@ -89,6 +91,11 @@ def _terminal_table(table: Table, headings: list[str], first: int = 0, intervals
             text = text.replace(" [", "\n[").replace("not measured", "not\nmeasured").replace(" (", "\n(")
             cells.append(Text(text if intervals else text.partition("\n[")[0], style="bold green" if best else ""))
         shown.add_row(Text(row.method, style="red" if row.failures else ""), *cells)
+    if table.published:
+        shown.add_section()
+        for published in table.published:
+            cells = [Text(text, style="dim") for text in _published_texts(table, published)]
+            shown.add_row(Text(f"{published.entry} (published)", style="dim"), *cells[first : first + len(headings)])
     return shown
 
 
@@ -104,6 +111,14 @@ def to_markdown(result: BenchmarkResult, tables: list[Table], pictures: Iterable
                 for row in table.rows
             ],
         )
+        if table.published:
+            lines += ["", "Published under the same protocols:", ""]
+            lines += _markdown_table(
+                ["entry of the zoo", *(column.label for column in table.columns), "source"],
+                [
+                    [p.entry, *_published_texts(table, p)[: len(table.columns)], p.source] for p in table.published
+                ],
+            )
         lines += ["", *(f"- {note}" for note in notes(table, best="bold")), "", "### Clips", ""]
         headings = ["clip", "method", *(column.label for column in table.columns), "s/frame", "shift (px)"]
         lines += [*_markdown_table(headings, list(_clip_rows(table))), ""]
@@ -162,6 +177,12 @@ def notes(table: Table, best: str = BEST_MARK) -> list[str]:
         f"(seed {BOOTSTRAP_SEED}); {best}: best of the methods that measured every clip"
     )
     found.append(f"s/frame: {TIME_NOTE}; memory: {MEMORY_NOTE}")
+    if table.published:
+        sources = ", ".join(dict.fromkeys(p.source for p in table.published))
+        found.append(f"(published): by others on the same set, degradation and protocol, not measured here ({sources})")
+    for row in table.rows:
+        if row.weights is not None and row.weights.startswith(REFERENCE):
+            found.append(f"{row.method} ran with reference weights, made from names alone: its scores mean nothing")
     reasons = {v.reason: c.label for row in table.rows for v, c in _pairs(table, row) if v.reason}
     found += [f"{label} {NOT_MEASURED}: {reason}" for reason, label in reasons.items()]
     for row in table.rows:
@@ -225,6 +246,13 @@ def _texts(table: Table, row: Row) -> list[tuple[str, bool]]:
     cost += [_mebibytes(row.peak_cuda_bytes)] if _used_gpu(table) else []
     cost.append("–" if row.parameters is None else f"{row.parameters:,}")
     return values + [(text, False) for text in cost]
+
+
+def _published_texts(table: Table, published: Published) -> list[str]:
+    """The cells of a published row after its name: scores, and no cost."""
+    pairs = zip(published.values, table.columns, strict=True)
+    scores = ["–" if value is None else _number(value, column) for value, column in pairs]
+    return scores + ["–"] * (len(_headings(table)) - len(scores))
 
 
 def _pairs(table: Table, row: Row) -> list[tuple[Value, Column]]:
@@ -325,6 +353,7 @@ def _plain_table(table: Table) -> dict[str, Any]:
         "frames": table.frames,
         "columns": [asdict(column) for column in table.columns],
         "rows": [_plain_row(row) for row in table.rows],
+        "published": [asdict(published) for published in table.published],
     }
 
 

@@ -11,6 +11,7 @@ from vrestore.evaluation.benchmark import BenchmarkResult
 from vrestore.evaluation.cells import Cell, Failure, Score
 from vrestore.evaluation.plan import Benchmark
 from vrestore.evaluation.protocol import column_labels, protocol_id
+from vrestore.evaluation.published import Published, published_scores
 from vrestore.evaluation.statistics import bootstrap_interval, mean_over_clips
 
 
@@ -72,7 +73,7 @@ class Row:
 
 @dataclass
 class Table:
-    """One benchmark."""
+    """One benchmark; `published` are scores to compare with, which nobody measured here."""
 
     benchmark: str
     degradation: str | None
@@ -80,6 +81,7 @@ class Table:
     frames: int
     columns: list[Column]
     rows: list[Row] = field(default_factory=list)
+    published: list[Published] = field(default_factory=list)
 
 
 def summarise(result: BenchmarkResult) -> list[Table]:
@@ -97,6 +99,8 @@ def _table(result: BenchmarkResult, benchmark: Benchmark) -> Table:
         frames=sum(benchmark.frames.get(clip, 0) for clip in clips),
         columns=_columns(cells, benchmark),
     )
+    protocols = [column.protocol for column in table.columns]
+    table.published = published_scores(benchmark.set_name, benchmark.degradation, protocols)
     count = len(benchmark.dataset)
     for method in result.methods if benchmark.methods is None else benchmark.methods:
         if method not in result.methods:
