@@ -154,12 +154,21 @@ def test_long_clips_go_in_windows_over_one_noise_field():
     torch.testing.assert_close(ClipDraws(5).start(torch.zeros(1, 12, 4, 4, 4)), noise[:, :, :4])
 
 
-def test_tells_of_its_steps(tiny):
-    reports = []
-    tiny.on_step = reports.append
+def test_tells_how_far_it_is(tiny):
+    told = []
+    tiny.on_progress = told.append
     tiny.restore(clip(2), Request(scale=1, steps=3))
-    tiny.on_step = None
-    assert [(r.step, r.steps) for r in reports] == [(1, 3), (2, 3), (3, 3)]
+    tiny.on_progress = None
+    assert len(told) > 4
+    assert told == sorted(told)
+    assert told[0] > 0
+    assert told[-1] == 1
+
+
+def test_without_a_listener_the_log_tells_of_the_steps(tiny, caplog):
+    with caplog.at_level("INFO", logger="vrestore"):
+        tiny.restore(clip(2), Request(scale=1, steps=3))
+    assert [m for m in caplog.messages if m.startswith("sampling step 3 of 3")]
 
 
 def test_parity_has_the_sizes_and_the_8_bit_of_the_releases(tiny):
