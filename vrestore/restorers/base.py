@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -24,13 +25,14 @@ class BaseRestorer(BaseModel):
     It owns no file, no chunk and no tile.
 
     Attributes:
-        weight_files: files of its parts' weights, by the name of the part; `vrestore.load_restorer` loads them.
+        weight_files: where its parts' weights are, by the name of the part: a path, an address, or dict(file=…, url=…,
+            sha256=…); `vrestore.load_restorer` loads them.
         weights_dtype: precision that they are loaded in; None is the network's own.
         may_run_untrained: whether it is meant to run with random weights, as tests and timings do.
         on_progress: told by restorers that work long on one clip how much of it is done, 0 to 1.
     """
 
-    weight_files: dict[str, str] = {}
+    weight_files: dict[str, Any] = {}
     weights_dtype: str | None = None
     may_run_untrained: bool = False
     on_progress: Callable[[float], None] | None = None

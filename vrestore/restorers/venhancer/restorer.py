@@ -58,8 +58,8 @@ class VEnhancer(BaseRestorer):
         autoencoder: config (AUTOENCODERS) with as many latent channels as the network takes.
         text: config of the text encoder (ADAPTERS, `TextEncoder`); None is `EmptyText` of the network's width.
         schedule: config of the noise schedule (SCHEDULES).
-        weights: weight files of the parts ``backbone``, ``autoencoder`` and ``text``, by name; loaded by
-            `vrestore.load_restorer`.
+        weights: of the parts ``backbone``, ``autoencoder`` and ``text``, by name: a path, an address, or dict(file=…,
+            url=…, sha256=…); loaded by `vrestore.load_restorer`.
         release: whose pipeline ``parity=True`` reproduces, ``v1`` (2024-07-29) or ``v2`` (2024-09-16).
         noise_levels: timesteps of the schedule that are used; sampling starts at the last one (official: 900).
         steps: sampling steps where a request names none. ``fast`` spacing has its own 14.
@@ -91,7 +91,7 @@ class VEnhancer(BaseRestorer):
         autoencoder: dict,
         text: dict | None = None,
         schedule: dict | None = None,
-        weights: Mapping[str, str] | None = None,
+        weights: Mapping[str, Any] | None = None,
         release: str = "v2",
         noise_levels: int = 900,
         steps: int = 15,
@@ -395,7 +395,7 @@ def _width(backbone: nn.Module) -> int:
 
 
 def _check_settings(
-    release: str, noise_levels: int, timesteps: int, scale: float, weights: Mapping[str, str] | None
+    release: str, noise_levels: int, timesteps: int, scale: float, weights: Mapping[str, Any] | None
 ) -> None:
     if release not in RELEASES:
         raise ConfigError(f"release must be one of {', '.join(RELEASES)}, got {release!r}")
