@@ -42,7 +42,7 @@ SPATIAL = (1.0, 8.0)
 PARTS = ("backbone", "autoencoder", "text")
 PURE_NOISE = 999  # where the releases' noise level -1 points to
 ENCODED, SAMPLED = 0.03, 0.93  # how much of the work is done by then, roughly
-NO_FORECAST_FEATURES = 2**25  # a window with fewer values in a feature map takes little, and needs no forecast
+NO_FORECAST_FEATURES = 2**23  # a window with fewer values in a feature map takes little, and needs no forecast
 
 
 @MODELS.register_module()
