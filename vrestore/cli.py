@@ -161,7 +161,9 @@ def _add_test(commands: Any, common: argparse.ArgumentParser) -> None:
     parser.add_argument("checkpoint", metavar="CHECKPOINT", nargs="?", help="weights of the config's model")
     parser.add_argument("--device", help="cpu, cuda, cuda:1, … (default: the GPU where there is one)")
     parser.add_argument(
-        "--methods", metavar="A,B", help="only these methods of a benchmark config; names of the zoo and config files may join"
+        "--methods",
+        metavar="A,B",
+        help="only these methods of a benchmark config; names of the zoo and config files may join",
     )
 
 
@@ -305,7 +307,8 @@ def _let_join(config: Any, names: Sequence[str]) -> list[str]:
     if not isinstance(methods, (list, tuple)):
         raise ConfigError("--methods needs a benchmark config with methods=[…]")
     own = {m if isinstance(m, str) else m.get("name") or m.get("model") for m in methods}
-    called, joining = [], []
+    called: list[str] = []
+    joining: list[str | dict[str, str]] = []
     for name in names:
         if name not in own and name.endswith(SUFFIXES):
             untrained = (load_config(name).get("model") or {}).get("untrained")
