@@ -20,13 +20,14 @@ from vrestore.checkpoints.materialise import as_dtype
 from vrestore.checkpoints.network import load_exactly, load_network, network_state
 from vrestore.checkpoints.reference import REFERENCE, fill_with_reference
 from vrestore.checkpoints.terms import restriction, tell_terms, tell_terms_of_file
-from vrestore.config import SUFFIXES, carried_folder, load_config
+from vrestore.config import SUFFIXES, carried_folder, check_keys, load_config
 from vrestore.errors import ConfigError, RegistryError, WeightsError
 from vrestore.registry import LOSSES, MODELS
 from vrestore.restorers.base import BaseRestorer
 
 logger = logging.getLogger("vrestore")
 
+Place = str | os.PathLike | Mapping[str, Any]  # where a file is, see `file_at`
 WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", ".pkl", ".bin")
 
 
@@ -63,7 +64,7 @@ def load_restorer(
         logger.warning(f"{source} has reference weights, made from names alone: what it makes means nothing")
         given.clear()
     elif weights is not None:
-        file = weight_file(weights)
+        file = _given_file(weights)
         load_weights(restorer, file)
         own = restorer.capabilities.weights_licence
         if not tell_terms_of_file(file) and restriction(own):
@@ -82,17 +83,10 @@ def load_restorer(
         if not isinstance(name_or_config, Mapping):
             raise ConfigError(f"{source} needs weights and names none; give a weight file (weights=…, --weights FILE)")
         logger.warning("the restorer has random weights: none were given")
-    for part, part_file in given.items():
-        try:
-            load_part(restorer, part, part_file)
-        except WeightsError as error:
-            if known is None or weight_file(part_file).is_file():
-                raise
-            raise WeightsError(f"{error}; 'vrestore zoo {name_or_config}' says where to get it") from error
-    if "backbone" in given and not tell_terms_of_file(given["backbone"]):
-        own = restorer.capabilities.weights_licence
-        if own:
-            tell_terms(source, own)
+    for part, place in given.items():
+        load_part(restorer, part, place)
+    if "backbone" in given:
+        _tell_terms_of_part(given["backbone"], restorer, source)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     return restorer.eval().to(device)
 
@@ -122,8 +116,13 @@ def load_weights(restorer: BaseRestorer, file: str | os.PathLike) -> None:
     load_exactly(backbone, network, f"{file} for {type(backbone).__name__}", architecture)
 
 
-def load_part(restorer: BaseRestorer, part: str, file: str | os.PathLike) -> None:
+def load_part(restorer: BaseRestorer, part: str, place: Place) -> None:
     """Load the weight file of one part of a restorer, in the precision that the restorer asks for.
+
+    Args:
+        restorer: whose part is filled.
+        part: its name.
+        place: where the file is, see `file_at`.
 
     A network is filled in place; a text encoder, which is none, gets its tower attached. The text tower may be absent:
     the encoder says what to download once a prompt needs it.
@@ -131,19 +130,58 @@ def load_part(restorer: BaseRestorer, part: str, file: str | os.PathLike) -> Non
     Raises:
         WeightsError: the file cannot be read or does not fit.
     """
-    path, target = weight_file(file), getattr(restorer, part)
+    target = getattr(restorer, part)
     if not isinstance(target, torch.nn.Module):
-        if path.is_file():
-            target.attach(load_network(path))
+        tower: Path | None
+        try:
+            tower = file_at(place)
+        except WeightsError as error:
+            logger.warning(f"the {part} has no weights: {error}")
+            tower = Path(place["file"]) if isinstance(place, Mapping) and place.get("file") else None
+        if tower is not None and tower.is_file():
+            target.attach(load_network(tower))
         else:
-            target.weights = str(path)
+            target.weights = tower and str(tower)
         return
+    path = file_at(place)
     dtype = as_dtype(restorer.weights_dtype) if part == "backbone" and restorer.weights_dtype else None
     state = network_state(path)
     architecture = None
     if state.keys() != target.state_dict().keys():
         architecture, state = identify(state, str(path))
     load_exactly(target, state, f"{path} for the {part}, {type(target).__name__},", architecture, dtype=dtype)
+
+
+def file_at(place: Place) -> Path:
+    """The file of a part of a restorer.
+
+    Args:
+        place: a path; an address, which is downloaded once; or dict(file=…, url=…, sha256=…) with either or both: the
+            file is taken where it is there, else the address, and the SHA-256 (or its first digits) is checked.
+
+    Raises:
+        ConfigError: another kind of place.
+        WeightsError: it cannot be downloaded, or is another file than expected.
+    """
+    if not isinstance(place, Mapping):
+        return _given_file(place)
+    check_keys(place, ("file", "url", "sha256"), "the weights of a part")
+    file, url, sha256 = (place.get(key) for key in ("file", "url", "sha256"))
+    if not file and not url:
+        raise ConfigError(f"the weights of a part need file=… or url=…, got {dict(place)}")
+    path = Path(file).expanduser() if file else None
+    if path is not None and path.is_file():
+        check_sha256(path, sha256)
+        return path
+    if not url:
+        assert path is not None
+        return path
+    try:
+        return fetch(url, sha256=sha256)
+    except WeightsError as error:
+        if path is None:
+            raise
+        raise WeightsError(f"{error}; or put it at {path}") from error
 
 
 def locate(weights: Weights) -> Path:
@@ -182,7 +220,7 @@ def _resolve(what: Any) -> tuple[Mapping[str, Any] | BaseRestorer, Weights | Non
         assert entry.weights is not None  # the index was checked
         return model_told_by(locate(entry.weights)), entry.weights, f"'{text}'"
     if text.endswith(WEIGHT_SUFFIXES):
-        file = weight_file(text)
+        file = _given_file(text)
         return model_told_by(file), Weights(file=str(file.absolute())), text
     if text.endswith(SUFFIXES) or "/" in text or os.sep in text:
         config = load_config(text)
@@ -197,8 +235,7 @@ def _resolve(what: Any) -> tuple[Mapping[str, Any] | BaseRestorer, Weights | Non
     )
 
 
-def weight_file(weights: str | os.PathLike) -> Path:
-    """The file that a path or an address means, downloaded where need be; it may not exist."""
+def _given_file(weights: str | os.PathLike) -> Path:
     text = os.fspath(weights)
     return fetch(text) if text.startswith(("http://", "https://")) else Path(text).expanduser()
 
@@ -223,6 +260,14 @@ def model_told_by(file: Path) -> Mapping[str, Any]:
     if not isinstance(told, Mapping) or "type" not in told:
         raise WeightsError(f"{file} does not tell which model it belongs to; name the model or a config beside it")
     return told
+
+
+def _tell_terms_of_part(place: Any, restorer: BaseRestorer, source: str) -> None:
+    """Tell the terms of a restorer's network that a config names a file for."""
+    file = place.get("file") or place.get("url") if isinstance(place, Mapping) else place
+    own = restorer.capabilities.weights_licence
+    if not (isinstance(file, (str, os.PathLike)) and tell_terms_of_file(file)) and own:
+        tell_terms(source, own)
 
 
 def _few(names: list[str], most: int = 8) -> str:

@@ -9,7 +9,7 @@ from mmengine.model import is_model_wrapper
 from torch import nn
 
 from vrestore.checkpoints.network import fill_from_file
-from vrestore.checkpoints.zoo import weight_file
+from vrestore.checkpoints.zoo import file_at
 from vrestore.errors import ConfigError
 from vrestore.registry import HOOKS
 
@@ -21,7 +21,7 @@ class StartFromHook(Hook):
     A run that is resumed goes on with its own weights.
 
     Args:
-        parts: weight file or address by the part's name, e.g. ``{'backbone.spynet': 'spynet.pth'}``; files under the
+        parts: weight file or address by the part's name (as `vrestore.checkpoints.zoo.file_at` takes it), e.g. ``{'backbone.spynet': 'spynet.pth'}``; files under the
             part's own names and official releases are served.
 
     Raises:
@@ -37,7 +37,7 @@ class StartFromHook(Hook):
     def before_run(self, runner) -> None:
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         for name, weights in self.parts.items():
-            fill_from_file(_part(model, name), weight_file(weights), subject=f"{weights} for the part {name}")
+            fill_from_file(_part(model, name), file_at(weights), subject=f"{weights} for the part {name}")
             runner.logger.info(f"{name} starts from {weights}")
 
 
