@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import zlib
+from collections.abc import Callable
 from functools import cache
 
 import numpy as np
@@ -82,6 +83,13 @@ def fill(module: torch.nn.Module, entry: dict) -> torch.nn.Module:
     assert not unexpected
     assert all(name.rsplit(".", 1)[-1] in KEPT_BUFFERS for name in missing), missing
     return module.eval()
+
+
+def official_weights(module: torch.nn.Module, entry: dict, official: Callable[[dict], dict]) -> dict[str, torch.Tensor]:
+    """The entry's weights for a module of ours, under the official names, which `official` makes of our state dict."""
+    init = entry.get("init") or {}
+    shapes = {k: tuple(v.shape) for k, v in official(module.state_dict()).items() if v.is_floating_point()}
+    return make_weights(shapes, init.get("gain", 1.0), init.get("rules", ()), init.get("prefix", ""))
 
 
 def check(entry: dict, key: str, output: torch.Tensor) -> float:

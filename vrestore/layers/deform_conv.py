@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from vrestore.errors import ConfigError
+from vrestore.layers.memory_format import layout_of
 
 PATHS = ("auto", "torch", "torchvision", "mmcv")
 VARIABLE = "VRESTORE_DEFORM_CONV"
@@ -29,6 +30,9 @@ VARIABLE = "VRESTORE_DEFORM_CONV"
 # they stay in its caches; where gradients are wanted each chunk costs a gradient of the whole of x.
 CACHED_BYTES = 4 * 2**20  # a thread
 COLUMN_BYTES = 128 * 2**20
+
+Pair = tuple[int, int]
+Geometry = tuple[Pair, Pair, Pair]  # stride, padding, dilation
 
 _forced: ContextVar[str | None] = ContextVar("deform_conv_path", default=None)
 
@@ -61,8 +65,8 @@ def modulated_deform_conv2d(
         deform_groups: groups of channels of `x` that share an offset and a mask.
 
     Returns:
-        (B, O, Ho, Wo), of x's dtype, or of autocast's where that is on. Positions and blending are computed in float32
-        at least, whatever the dtype.
+        (B, O, Ho, Wo), of x's memory format and dtype, or of autocast's dtype where that is on. Positions and blending
+        are computed in float32 at least, whatever the dtype.
 
     Raises:
         ValueError: shapes that do not fit each other.
@@ -70,26 +74,8 @@ def modulated_deform_conv2d(
     """
     geometry = (_pair(stride), _pair(padding), _pair(dilation))
     _check(x, offset, mask, weight, geometry, groups, deform_groups)
-    path = chosen_path(x)
-    autocast = torch.is_autocast_enabled(x.device.type) and x.dtype != torch.float64
-    out_dtype = torch.get_autocast_dtype(x.device.type) if autocast else x.dtype
-    exact = torch.promote_types(x.dtype, torch.float32)
-    with torch.autocast(x.device.type, enabled=False):
-        x, offset = x.to(exact), offset.to(exact)
-        mask = None if mask is None else mask.to(exact)
-        if path == "torch":
-            out = _own(x, offset, mask, weight.to(out_dtype), geometry, groups, deform_groups)
-            return out if bias is None else out + bias.to(out_dtype).view(1, -1, 1, 1)
-        weight, bias = weight.to(exact), None if bias is None else bias.to(exact)
-        if path == "torchvision":
-            from torchvision.ops import deform_conv2d
-
-            return deform_conv2d(x, offset, weight, bias, *geometry, mask).to(out_dtype)
-        from mmcv.ops import modulated_deform_conv2d as compiled
-
-        if mask is None:
-            mask = torch.ones_like(offset[:, ::2])
-        return compiled(x, offset, mask, weight, bias, *geometry, groups, deform_groups).to(out_dtype)
+    out = _convolve(chosen_path(x), x, offset, mask, weight, bias, geometry, groups, deform_groups)
+    return out.contiguous(memory_format=layout_of(x))
 
 
 @contextmanager
@@ -128,6 +114,38 @@ def chosen_path(x: Tensor) -> str:
     return wanted
 
 
+def _convolve(
+    path: str,
+    x: Tensor,
+    offset: Tensor,
+    mask: Tensor | None,
+    weight: Tensor,
+    bias: Tensor | None,
+    geometry: Geometry,
+    groups: int,
+    deform_groups: int,
+) -> Tensor:
+    autocast = torch.is_autocast_enabled(x.device.type) and x.dtype != torch.float64
+    out_dtype = torch.get_autocast_dtype(x.device.type) if autocast else x.dtype
+    exact = torch.promote_types(x.dtype, torch.float32)
+    with torch.autocast(x.device.type, enabled=False):
+        x, offset = x.to(exact).contiguous(), offset.to(exact)
+        mask = None if mask is None else mask.to(exact)
+        if path == "torch":
+            out = _own(x, offset, mask, weight.to(out_dtype), geometry, groups, deform_groups)
+            return out if bias is None else out + bias.to(out_dtype).view(1, -1, 1, 1)
+        weight, bias = weight.to(exact), None if bias is None else bias.to(exact)
+        if path == "torchvision":
+            from torchvision.ops import deform_conv2d
+
+            return deform_conv2d(x, offset, weight, bias, *geometry, mask).to(out_dtype)
+        from mmcv.ops import modulated_deform_conv2d as compiled
+
+        if mask is None:
+            mask = torch.ones_like(offset[:, ::2])
+        return compiled(x, offset, mask, weight, bias, *geometry, groups, deform_groups).to(out_dtype)
+
+
 @cache
 def _obstacle(path: str, device: str) -> str | None:
     """Why a path does not work on a device; None where it does. Told by trying it once."""
@@ -147,10 +165,6 @@ def _obstacle(path: str, device: str) -> str | None:
     except Exception as error:  # a package that is absent, half installed, or built for another device
         return f"{type(error).__name__}: {str(error).partition('. ')[0]}"
     return None
-
-
-Pair = tuple[int, int]
-Geometry = tuple[Pair, Pair, Pair]  # stride, padding, dilation
 
 
 def _own(
