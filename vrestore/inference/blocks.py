@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -17,7 +18,13 @@ from vrestore.inference.timeline import Timeline
 from vrestore.inference.windows import Window, windows
 from vrestore.restorers.base import BaseRestorer
 from vrestore.restorers.request import Request
-from vrestore.video import VideoReader
+from vrestore.video import FrameBlock
+
+
+class FrameSource(Protocol):
+    """What gives the frames of a clip in consecutive blocks of at most so many frames: a `VideoReader`, for one."""
+
+    def blocks(self, frames: int, /) -> Iterator[FrameBlock]: ...
 
 
 @dataclass(frozen=True)
@@ -38,7 +45,7 @@ class RestoredBlock:
 
 
 def restored_blocks(
-    restorer: BaseRestorer, request: Request, reader: VideoReader, timeline: Timeline, plan: BlockPlan
+    restorer: BaseRestorer, request: Request, reader: FrameSource, timeline: Timeline, plan: BlockPlan
 ) -> Iterator[RestoredBlock]:
     """Read, restore, and drop what was context only.
 

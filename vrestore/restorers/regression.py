@@ -25,6 +25,9 @@ class RegressionRestorer(BaseRestorer):
         least_size_px: smallest side of an input frame.
         chunk_overlap_frames: frames of context on either side with which a clip may be restored in blocks; None means
             the network sees whole clips. A recurrent network forgets: the figure belongs to its weights, measured.
+            Blocks are cut by `vrestore.restore_video` and `vrestore.restore_clip`; `restore` itself runs whole clips.
+        chunk_drift_db: PSNR in dB between a clip restored in such blocks and restored whole, as measured
+            (tools/benchmarks/chunk_drift.py).
         weights_licence: licence of the weights in use, shown with the capabilities.
     """
 
@@ -36,6 +39,7 @@ class RegressionRestorer(BaseRestorer):
         size_multiple: int = 1,
         least_size_px: int = 8,
         chunk_overlap_frames: int | None = None,
+        chunk_drift_db: float | None = None,
         weights_licence: str | None = None,
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
@@ -47,6 +51,7 @@ class RegressionRestorer(BaseRestorer):
         self._size_multiple = size_multiple
         self._least_size_px = least_size_px
         self._chunk_overlap_frames = chunk_overlap_frames
+        self._chunk_drift_db = chunk_drift_db
         self._weights_licence = weights_licence
 
     @property
@@ -59,6 +64,7 @@ class RegressionRestorer(BaseRestorer):
             least_size_px=self._least_size_px,
             context_frames=getattr(self.backbone, "context_frames", None),
             chunk_overlap_frames=self._chunk_overlap_frames,
+            chunk_drift_db=self._chunk_drift_db,
             dtypes=("fp32", "bf16", "fp16"),
             weights_licence=self._weights_licence,
         )
