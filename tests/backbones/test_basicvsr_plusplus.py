@@ -6,7 +6,7 @@ Random weights make the network chaotic, so clips are compared in float64.
 import pytest
 import torch
 
-from tests.backbones.test_basicvsr import randomised
+from tests.backbones.randomised import randomised
 from tests.contract import tiny
 from vrestore.backbones import BasicVSRPlusPlus, basicvsr, basicvsr_plusplus
 from vrestore.errors import ConfigError, RequestError

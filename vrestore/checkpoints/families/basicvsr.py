@@ -27,11 +27,11 @@ def infer_spynet(weights: Mapping[str, Tensor], prefix: str = "") -> dict[str, A
     }
 
 
-def infer_flow_network(weights: Mapping[str, Tensor]) -> dict[str, Any]:
+def infer_flow_network(weights: Mapping[str, Tensor], prefix: str = "") -> dict[str, Any]:
     """The argument ``spynet`` of a network that holds a SPyNet; nothing where its flow network is another."""
-    if not any(name.startswith("spynet.basic_module.") for name in weights):
+    if not any(name.startswith(f"{prefix}spynet.basic_module.") for name in weights):
         return {}
-    return {"spynet": {"type": "SPyNet", **infer_spynet(weights, "spynet.")}}
+    return {"spynet": {"type": "SPyNet", **infer_spynet(weights, f"{prefix}spynet.")}}
 
 
 def _infer_basicvsr(weights: Mapping[str, Tensor]) -> dict[str, Any]:
