@@ -141,9 +141,9 @@ def _convolve(
             return deform_conv2d(x, offset, weight, bias, *geometry, mask).to(out_dtype)
         from mmcv.ops import modulated_deform_conv2d as compiled
 
-        if mask is None:
-            mask = torch.ones_like(offset[:, ::2])
-        return compiled(x, offset, mask, weight, bias, *geometry, groups, deform_groups).to(out_dtype)
+        mask = torch.ones_like(offset[:, ::2]) if mask is None else mask
+        tensors = (x, offset.contiguous(), mask.contiguous(), weight.contiguous(), bias)
+        return compiled(*tensors, *geometry, groups, deform_groups).to(out_dtype)
 
 
 @cache

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from vrestore.errors import ConfigError
 from vrestore.layers.deform_conv import modulated_deform_conv2d
+from vrestore.layers.memory_format import for_convolutions
 from vrestore.layers.residual import he_init
 from vrestore.layers.zeroed import zeroed
 
@@ -82,10 +83,10 @@ class SecondOrderDeformableAlignment(nn.Module):
         Returns:
             (N, out_channels, h, w).
         """
-        predicted = self.conv_offset(
-            torch.cat([extra_feat, flow_1.to(extra_feat.dtype), flow_2.to(extra_feat.dtype)], 1)
-        )
-        predicted = predicted.to(flow_1.dtype)  # float32 under autocast: positions are not rounded to half precision
+        flows = torch.cat([flow_1, flow_2], dim=1).to(extra_feat.dtype)
+        predicted = self.conv_offset(for_convolutions(torch.cat([extra_feat, flows], dim=1)))
+        # float32 under autocast: positions are not rounded to half precision
+        predicted = predicted.to(flow_1.dtype).contiguous()
         residue_1, residue_2, mask = predicted.chunk(3, dim=1)
         offset = torch.cat([_moved(residue_1, flow_1, self), _moved(residue_2, flow_2, self)], dim=1)
         return modulated_deform_conv2d(
