@@ -16,17 +16,19 @@ ensure_torchvision_imports()
 if TYPE_CHECKING:
     from vrestore.checkpoints.network import load_network
     from vrestore.checkpoints.zoo import load_restorer
+    from vrestore.inference.clip import restore_clip
     from vrestore.inference.video import restore_video
     from vrestore.restorers.request import Request
 
 _HOMES = {
     "load_network": "vrestore.checkpoints.network",
     "load_restorer": "vrestore.checkpoints.zoo",
+    "restore_clip": "vrestore.inference.clip",
     "restore_video": "vrestore.inference.video",
     "Request": "vrestore.restorers.request",
 }
 
-__all__ = ["Request", "__version__", "load_network", "load_restorer", "restore_video"]
+__all__ = ["Request", "__version__", "load_network", "load_restorer", "restore_clip", "restore_video"]
 
 
 def __getattr__(name: str) -> Any:  # lazily, so that `import vrestore` and `vrestore --help` stay quick

@@ -2,9 +2,10 @@
 
 SPYNET = dict(type="SPyNet", num_levels=2, channels=(4, 4, 4, 4), kernel_size=3)
 BASICVSR = dict(type="BasicVSR", mid_channels=8, num_blocks=1, hr_channels=8, spynet=SPYNET)
+BASICVSR_PLUSPLUS = dict(type="BasicVSRPlusPlus", mid_channels=8, num_blocks=1, hr_channels=8, spynet=SPYNET)
 
 # net(lq_BTCHW) -> hq_BTCHW
-CLIP_BACKBONES = {"BasicVSR": BASICVSR}
+CLIP_BACKBONES = {"BasicVSR": BASICVSR, "BasicVSRPlusPlus": BASICVSR_PLUSPLUS}
 # net(ref_NCHW, supp_NCHW) -> flow_N2HW
 FLOW_BACKBONES = {"SPyNet": SPYNET}
 # networks over latents, called by diffusion restorers

@@ -3,7 +3,9 @@
 import pytest
 import torch
 
+from tests.checkpoints.parts import basicsr_names
 from tests.parity import references as ref
+from vrestore import load_network
 from vrestore.backbones import BasicVSR, SPyNet
 from vrestore.layers.flow_warp import flow_warp
 
@@ -16,6 +18,14 @@ def test_flow_warp(name):
     x, flow = (ref.make_input(spec) for spec in entry["inputs"])
     args = {k: v for k, v in entry["args"].items() if k != "align_corners"}
     ref.check(entry, "out", flow_warp(x, flow, **args))
+
+
+@pytest.mark.parametrize("name", ref.names("spynet/basicsr"))
+def test_spynet_under_basicsr_names(name):
+    entry = ref.manifest()[name]
+    net = load_network(ref.official_weights(SPyNet(), entry, basicsr_names))
+    with torch.no_grad():
+        ref.check(entry, "flow", net(*(ref.make_input(spec) for spec in entry["inputs"])))
 
 
 @pytest.mark.parametrize("name", ref.names("spynet/mmagic"))
@@ -38,3 +48,15 @@ def test_basicvsr(name):
         lq = torch.cat([lq, lq.flip(1)], dim=1)
     with torch.no_grad():
         ref.check(entry, "out", net(lq))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=pytest.mark.slow if FULL_SIZE in n else ()) for n in ref.names("basicvsr/basicsr")],
+)
+def test_basicvsr_under_basicsr_names(name):
+    entry = ref.manifest()[name]
+    net = BasicVSR(mid_channels=entry["args"]["num_feat"], num_blocks=entry["args"]["num_block"])
+    net = load_network(ref.official_weights(net, entry, basicsr_names))
+    with torch.no_grad():
+        ref.check(entry, "out", net(ref.make_input(entry["inputs"][0])))

@@ -47,3 +47,13 @@ def test_training_lowers_the_loss():
         optimiser.step()
         values.append(loss.item())
     assert values[-1] < 0.97 * values[0]
+
+
+def test_frames_are_padded_to_what_the_network_declares():
+    network = {**tiny.BASICVSR_PLUSPLUS, "is_low_res_input": False}
+    restorer = MODELS.build(dict(type="RegressionRestorer", backbone=network))
+    assert restorer.capabilities.size_multiple == 4
+    frames = torch.rand(2, 3, 13, 18)
+    torch.testing.assert_close(restorer.restore(frames), frames)  # untrained, it gives its base
+    assert build().capabilities.size_multiple == 1
+    assert build(size_multiple=2).capabilities.size_multiple == 2

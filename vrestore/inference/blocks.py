@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -18,7 +19,13 @@ from vrestore.inference.timeline import Timeline
 from vrestore.inference.windows import Window, windows
 from vrestore.restorers.base import BaseRestorer
 from vrestore.restorers.request import Request
-from vrestore.video import VideoReader
+from vrestore.video import FrameBlock
+
+
+class FrameSource(Protocol):
+    """What gives the frames of a clip in consecutive blocks of at most so many frames: a `VideoReader`, for one."""
+
+    def blocks(self, frames: int, /) -> Iterator[FrameBlock]: ...
 
 
 @dataclass(frozen=True)
@@ -41,7 +48,7 @@ class RestoredBlock:
 def restored_blocks(
     restorer: BaseRestorer,
     request: Request,
-    reader: VideoReader,
+    reader: FrameSource,
     timeline: Timeline,
     plan: BlockPlan,
     progress: Callable[[float], None] = lambda frames: None,

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vrestore.layers.memory_format import layout_of
+
 
 def flow_warp(x: Tensor, flow: Tensor, interpolation: str = "bilinear", padding_mode: str = "zeros") -> Tensor:
     """Sample `x` at each pixel's own position moved by its flow (as in EDVR and BasicVSR: align_corners=True).
@@ -17,8 +19,8 @@ def flow_warp(x: Tensor, flow: Tensor, interpolation: str = "bilinear", padding_
         padding_mode: what lies outside: ``zeros``, ``border`` or ``reflection``.
 
     Returns:
-        Warped tensor (N, C, H, W) of x's dtype. Coordinates and blending are computed in float32 at least: half
-        precision cannot tell neighbouring pixels apart in a large frame.
+        Warped tensor (N, C, H, W) of x's dtype and memory format. Coordinates and blending are computed in float32 at
+        least: half precision cannot tell neighbouring pixels apart in a large frame.
 
     Raises:
         ValueError: the sides of `x` and `flow` differ.
@@ -35,4 +37,4 @@ def flow_warp(x: Tensor, flow: Tensor, interpolation: str = "bilinear", padding_
         grid_y = 2.0 * (ys + flow[..., 1]) / max(h - 1, 1) - 1.0
         grid = torch.stack((grid_x, grid_y), dim=-1)
         warped = F.grid_sample(x.to(dtype), grid, mode=interpolation, padding_mode=padding_mode, align_corners=True)
-    return warped.to(x.dtype)
+    return warped.to(x.dtype).contiguous(memory_format=layout_of(x))

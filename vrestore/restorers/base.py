@@ -53,7 +53,8 @@ class BaseRestorer(BaseModel):
             request: what is asked; None asks for the default.
 
         Returns:
-            Restored frames (T', 3, H', W'), float32 in [0, 1], on the restorer's device.
+            Restored frames (T', 3, H', W'), float32 in [0, 1], on the restorer's device, or on the CPU where a network
+            keeps long clips there.
 
         Raises:
             RequestError: frames of a wrong shape, type or range, a request this restorer does not serve, or more memory

@@ -21,10 +21,14 @@ class RegressionRestorer(BaseRestorer):
         pixel_loss: config of the loss between prediction and clean clip (LOSSES).
         auxiliary_losses: configs of losses over what the network returns beside its frames, by name. The network is
             then called with ``return_intermediates=True`` and each loss as ``loss(intermediates, lq, hq)``.
-        size_multiple: pixels that height and width must be a multiple of; the frames are padded and cropped back.
+        size_multiple: pixels that height and width must be a multiple of; the frames are padded and cropped back. None
+            is what the network declares as its own ``size_multiple``, or 1.
         least_size_px: smallest side of an input frame.
         chunk_overlap_frames: frames of context on either side with which a clip may be restored in blocks; None means
             the network sees whole clips. A recurrent network forgets: the figure belongs to its weights, measured.
+            Blocks are cut by `vrestore.restore_video` and `vrestore.restore_clip`; `restore` itself runs whole clips.
+        chunk_drift_db: PSNR in dB between a clip restored in such blocks and restored whole, as measured
+            (tools/benchmarks/chunk_drift.py).
         weights_licence: licence of the weights in use, shown with the capabilities.
     """
 
@@ -33,9 +37,10 @@ class RegressionRestorer(BaseRestorer):
         backbone: dict,
         pixel_loss: dict | None = None,
         auxiliary_losses: dict[str, dict] | None = None,
-        size_multiple: int = 1,
+        size_multiple: int | None = None,
         least_size_px: int = 8,
         chunk_overlap_frames: int | None = None,
+        chunk_drift_db: float | None = None,
         weights_licence: str | None = None,
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
@@ -44,9 +49,11 @@ class RegressionRestorer(BaseRestorer):
         self.backbone = BACKBONES.build(backbone)
         self.pixel_loss = LOSSES.build(pixel_loss or {"type": "CharbonnierLoss"})
         self.auxiliary_losses = nn.ModuleDict({k: LOSSES.build(v) for k, v in (auxiliary_losses or {}).items()})
-        self._size_multiple = size_multiple
+        own_multiple = getattr(self.backbone, "size_multiple", 1)
+        self._size_multiple = own_multiple if size_multiple is None else size_multiple
         self._least_size_px = least_size_px
         self._chunk_overlap_frames = chunk_overlap_frames
+        self._chunk_drift_db = chunk_drift_db
         self._weights_licence = weights_licence
 
     @property
@@ -59,6 +66,7 @@ class RegressionRestorer(BaseRestorer):
             least_size_px=self._least_size_px,
             context_frames=getattr(self.backbone, "context_frames", None),
             chunk_overlap_frames=self._chunk_overlap_frames,
+            chunk_drift_db=self._chunk_drift_db,
             dtypes=("fp32", "bf16", "fp16"),
             weights_licence=self._weights_licence,
         )
