@@ -22,7 +22,7 @@ def compute_flow(flow_net: nn.Module, lq: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         backward and forward (B, T-1, 2, h, w) in pixels, channels (dx, dy).
     """
-    b, t, c, h, w = lq.shape
+    b, t, _, h, w = lq.shape
     if t == 1:
         empty = lq.new_zeros(b, 0, 2, h, w)
         return empty, empty
