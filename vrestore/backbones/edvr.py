@@ -68,7 +68,7 @@ class EDVR(EDVRFeatures, UpsamplingTail):
         )
         if in_channels != out_channels:
             raise ConfigError(
-                f"EDVR adds its result to the centre frame: out_channels={out_channels} must be in_channels={in_channels}"
+                f"out_channels={out_channels} must be in_channels={in_channels}: EDVR adds to the centre frame"
             )
         self.scale = 1 if hr_in else 4
         self.reconstruction = nn.Sequential(

@@ -50,7 +50,7 @@ class EDVRFeatures(nn.Module):
         super().__init__()
         center = num_frames // 2 if center_frame_idx is None else center_frame_idx
         if not 0 <= center < num_frames:
-            raise ConfigError(f"center_frame_idx={center} must be one of the {num_frames} frames, 0 to {num_frames - 1}")
+            raise ConfigError(f"center_frame_idx={center} must be a frame of the window, 0 to {num_frames - 1}")
         if hr_in and not with_predeblur:
             raise ConfigError("hr_in=True needs with_predeblur=True: the predeblur module is what shrinks the features")
         c = mid_channels

@@ -45,12 +45,11 @@ class RealBasicVSR(nn.Module):
         super().__init__()
         self.dynamic_refine_thres = dynamic_refine_thres
         self.is_sequential_cleaning = is_sequential_cleaning
-        self.image_cleaning = nn.Sequential(
-            ResidualBlocksWithInputConv(3, mid_channels, num_cleaning_blocks),
-            nn.Conv2d(mid_channels, 3, 3, 1, 1),
-        )
-        he_init(self.image_cleaning[0].main[0], slope=0.1)
-        he_init(self.image_cleaning[1], scale=0.0)  # cleaning starts as "leave it as it is"
+        blocks = ResidualBlocksWithInputConv(3, mid_channels, num_cleaning_blocks)
+        he_init(blocks.main[0], slope=0.1)
+        to_residue = nn.Conv2d(mid_channels, 3, 3, 1, 1)
+        he_init(to_residue, scale=0.0)  # cleaning starts as "leave it as it is"
+        self.image_cleaning = nn.Sequential(blocks, to_residue)
         if is_fix_cleaning:
             self.image_cleaning.requires_grad_(False)
         self.basicvsr = BasicVSR(mid_channels, num_propagation_blocks, hr_channels, spynet)

@@ -88,10 +88,7 @@ class _LevelNetwork(nn.Module):
         widths = (8, *channels, 2)
         last = len(widths) - 2
         self.basic_module = nn.Sequential(
-            *(
-                ConvAct(widths[i], widths[i + 1], kernel_size, slope=0.0 if i < last else None)
-                for i in range(last + 1)
-            )
+            *(ConvAct(widths[i], widths[i + 1], kernel_size, slope=0.0 if i < last else None) for i in range(last + 1))
         )
         he_init(self)
         he_init(self.basic_module[-1], scale=0.1)  # flows start small: the first warps must not scramble the features

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from vrestore.errors import ConfigError
 from vrestore.layers.deform_conv import modulated_deform_conv2d
+from vrestore.layers.residual import he_init
 
 
 class ModulatedDeformConvPack(nn.Module):
@@ -34,8 +35,7 @@ class ModulatedDeformConvPack(nn.Module):
         self.bias = nn.Parameter(torch.zeros(out_channels))
         self.conv_offset = nn.Conv2d(in_channels, 27 * deform_groups, 3, 1, 1)
         nn.init.kaiming_normal_(self.weight, a=0.1, mode="fan_in")
-        nn.init.zeros_(self.conv_offset.weight)
-        nn.init.zeros_(self.conv_offset.bias)
+        he_init(self.conv_offset, scale=0.0)
 
     def forward(self, x: Tensor, offset_feature: Tensor) -> Tensor:
         """Features (N, C, H, W) and the offset feature of the same shape -> (N, out_channels, H, W)."""
