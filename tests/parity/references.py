@@ -75,13 +75,18 @@ def make_weights(shapes: dict[str, tuple], gain: float = 1.0, rules=(), prefix: 
 
 def fill(module: torch.nn.Module, entry: dict) -> torch.nn.Module:
     """Fill a module whose own names are the official ones with the entry's weights."""
-    init = entry.get("init") or {}
-    shapes = {k: tuple(v.shape) for k, v in module.state_dict().items() if v.is_floating_point()}
-    weights = make_weights(shapes, init.get("gain", 1.0), init.get("rules", ()), init.get("prefix", ""))
-    missing, unexpected = module.load_state_dict(weights, strict=False)
+    missing, unexpected = module.load_state_dict(official_weights(module, entry), strict=False)
     assert not unexpected
     assert all(name.rsplit(".", 1)[-1] in KEPT_BUFFERS for name in missing), missing
     return module.eval()
+
+
+def official_weights(module: torch.nn.Module, entry: dict, official=lambda state: state) -> dict[str, torch.Tensor]:
+    """The entry's weights under their official names; `official` turns a state dict of ours into one of those."""
+    init = entry.get("init") or {}
+    ours = {name: value for name, value in module.state_dict().items() if value.is_floating_point()}
+    shapes = {name: tuple(value.shape) for name, value in official(ours).items()}
+    return make_weights(shapes, init.get("gain", 1.0), init.get("rules", ()), init.get("prefix", ""))
 
 
 def check(entry: dict, key: str, output: torch.Tensor) -> float:
