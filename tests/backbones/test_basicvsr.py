@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from tests.backbones.randomised import randomised
 from tests.contract import tiny
 from vrestore.backbones import BasicVSR, SPyNet
 from vrestore.registry import BACKBONES
@@ -51,12 +52,3 @@ def test_spynet_takes_any_size(h, w):
     flow = net(torch.rand(1, 3, h, w), torch.rand(1, 3, h, w))
     assert flow.shape == (1, 2, h, w)
     assert flow.isfinite().all()
-
-
-def randomised(config):
-    torch.manual_seed(0)
-    net = BACKBONES.build(config).eval()
-    with torch.no_grad():
-        for parameter in net.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.1)
-    return net

@@ -80,6 +80,14 @@ def test_one_after_the_other_gives_the_same_and_changes_nothing(net):
 
 
 @torch.no_grad()
+def test_few_frames_at_a_time_give_the_same(net, monkeypatch):
+    lq = torch.rand(2, 3, 3, 8, 8)
+    whole = net.clean(lq)
+    monkeypatch.setattr("vrestore.backbones.realbasicvsr.PIXELS_AT_A_TIME", 4 * 64)
+    torch.testing.assert_close(net.clean(lq), whole)
+
+
+@torch.no_grad()
 def test_what_it_returns(net):
     lq = torch.rand(1, 2, 3, 8, 8)
     hq, cleaned = net(lq, return_lqs=True)

@@ -11,6 +11,7 @@ from vrestore.layers.residual import ResidualBlocksWithInputConv, he_init
 from vrestore.registry import BACKBONES
 
 MOST_PASSES = 3
+PIXELS_AT_A_TIME = 2**20  # of the frames that are cleaned in one call
 
 
 @BACKBONES.register_module()
@@ -89,6 +90,8 @@ class RealBasicVSR(nn.Module):
         return cleaned
 
     def _residue(self, clips: Tensor) -> Tensor:
-        if self.is_sequential_cleaning:
-            return torch.stack([self.image_cleaning(frames) for frames in clips.unbind(1)], dim=1)
-        return self.image_cleaning(clips.flatten(0, 1)).unflatten(0, clips.shape[:2])
+        b, t, _, h, w = clips.shape
+        # Frames do not see each other here, so a long clip need not be in the blocks all at once.
+        at_a_time = 1 if self.is_sequential_cleaning else max(PIXELS_AT_A_TIME // (h * w), 1)
+        residues = [self.image_cleaning(frames) for frames in clips.flatten(0, 1).split(at_a_time)]
+        return torch.cat(residues).unflatten(0, (b, t))
