@@ -37,7 +37,7 @@ class UpsamplingTail(nn.Module):
         he_init(self.conv_last, scale=0.0)
 
     def _tail(self, features: Tensor, base: Tensor) -> Tensor:
-        """Features (N, mid_channels, h, w), base image (N, out_channels, 4h, 4w) -> image of the base's shape."""
+        """Features (N, mid_channels, h, w) and a base image (N, out_channels, 4h, 4w) -> (N, out_channels, 4h, 4w)."""
         x = F.leaky_relu(self.upsample1(features), 0.1, inplace=True)
         x = F.leaky_relu(self.upsample2(x), 0.1, inplace=True)
         x = F.leaky_relu(self.conv_hr(x), 0.1, inplace=True)

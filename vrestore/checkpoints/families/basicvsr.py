@@ -27,15 +27,20 @@ def infer_spynet(weights: Mapping[str, Tensor], prefix: str = "") -> dict[str, A
     }
 
 
+def infer_flow_network(weights: Mapping[str, Tensor], prefix: str = "") -> dict[str, Any]:
+    """The argument ``spynet`` of a network that holds a SPyNet; nothing where its flow network is another."""
+    if not any(name.startswith(f"{prefix}spynet.basic_module.") for name in weights):
+        return {}
+    return {"spynet": {"type": "SPyNet", **infer_spynet(weights, f"{prefix}spynet.")}}
+
+
 def _infer_basicvsr(weights: Mapping[str, Tensor]) -> dict[str, Any]:
     told: dict[str, Any] = {
         "mid_channels": weights["fusion.weight"].shape[0],
         "num_blocks": count(weights, r"backward_resblocks\.main\.2\.(\d+)\."),
         "hr_channels": weights["conv_hr.weight"].shape[0],
     }
-    if any(name.startswith("spynet.basic_module.") for name in weights):
-        told["spynet"] = {"type": "SPyNet", **infer_spynet(weights, "spynet.")}
-    return told
+    return told | infer_flow_network(weights)
 
 
 register_architecture(

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from vrestore.checkpoints.architectures import Architecture, count, register_architecture
-from vrestore.checkpoints.families.basicvsr import SPYNET_RULES, TRUNK_RULES, UPSAMPLE_RULES, infer_spynet
+from vrestore.checkpoints.families.basicvsr import SPYNET_RULES, TRUNK_RULES, UPSAMPLE_RULES, infer_flow_network
 from vrestore.checkpoints.families.edvr import EDVR_RULES, infer_features
 
 
@@ -22,9 +22,7 @@ def _infer_iconvsr(weights: Mapping[str, Tensor]) -> dict[str, Any]:
         "num_blocks_extraction": features["num_blocks_extraction"],
         "hr_channels": weights["conv_hr.weight"].shape[0],
     }
-    if any(name.startswith("spynet.basic_module.") for name in weights):
-        told["spynet"] = {"type": "SPyNet", **infer_spynet(weights, "spynet.")}
-    return told
+    return told | infer_flow_network(weights)
 
 
 register_architecture(

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from vrestore.checkpoints.architectures import Architecture, count, register_architecture
-from vrestore.checkpoints.families.basicvsr import SPYNET_RULES, TRUNK_RULES, UPSAMPLE_RULES, infer_spynet
+from vrestore.checkpoints.families.basicvsr import SPYNET_RULES, TRUNK_RULES, UPSAMPLE_RULES, infer_flow_network
 
 
 def _infer_realbasicvsr(weights: Mapping[str, Tensor]) -> dict[str, Any]:
@@ -18,9 +18,7 @@ def _infer_realbasicvsr(weights: Mapping[str, Tensor]) -> dict[str, Any]:
         "num_cleaning_blocks": count(weights, r"image_cleaning\.0\.main\.2\.(\d+)\."),
         "hr_channels": weights["basicvsr.conv_hr.weight"].shape[0],
     }
-    if any(name.startswith("basicvsr.spynet.basic_module.") for name in weights):
-        told["spynet"] = {"type": "SPyNet", **infer_spynet(weights, "basicvsr.spynet.")}
-    return told
+    return told | infer_flow_network(weights, "basicvsr.")
 
 
 register_architecture(
