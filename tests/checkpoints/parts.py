@@ -16,13 +16,26 @@ def small_basicvsr(seed: int = 0) -> torch.nn.Module:
     return BACKBONES.build(SMALL).eval()
 
 
+# MMagic's names as BasicSR writes them.
+BASICSR_NAMES = (
+    (r"(^|\.)(backward|forward)_resblocks\.", r"\1\2_trunk."),
+    (r"(^|\.)upsample([12])\.upsample_conv\.", r"\1upconv\2."),
+    (r"(^|\.)feat_l([23])_conv([12])\.conv\.", r"\1conv_l\2_\3."),
+    (r"(^|\.)(offset_conv[123]|feat_conv)\.(l[123])\.conv\.", r"\1\2.\3."),
+    (r"(^|\.)(cas_offset_conv[12])\.conv\.", r"\1\2."),
+    (r"(^|\.)fusion\.(\w+)\.conv\.", r"\1fusion.\2."),
+    (r"(^|\.)pcd_alignment\.", r"\1pcd_align."),
+)
+
+
 def basicsr_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Names of MMagic as BasicSR writes them."""
     renamed = {}
     for name, value in state.items():
         name = re.sub(r"(basic_module\.\d+\.basic_module)\.(\d)\.conv\.", lambda m: f"{m[1]}.{2 * int(m[2])}.", name)
-        name = re.sub(r"^(backward|forward)_resblocks\.", r"\1_trunk.", name)
-        renamed[re.sub(r"^upsample([12])\.upsample_conv\.", r"upconv\1.", name)] = value
+        for pattern, replacement in BASICSR_NAMES:
+            name = re.sub(pattern, replacement, name)
+        renamed[name] = value
     return renamed
 
 

@@ -12,6 +12,7 @@ import vrestore.data
 import vrestore.evaluation
 import vrestore.losses  # noqa: F401
 from tests.contract import tiny
+from vrestore.errors import RequestError
 from vrestore.registry import BACKBONES, DEGRADATIONS, LOSSES, METRICS, MODELS
 from vrestore.restorers import Request
 
@@ -23,8 +24,7 @@ def own(registry) -> list[str]:
 
 
 def test_every_entry_has_a_tiny_config():
-    backbones = {**tiny.CLIP_BACKBONES, **tiny.FLOW_BACKBONES, **tiny.LATENT_BACKBONES}
-    assert set(own(BACKBONES)) == set(backbones)
+    assert set(own(BACKBONES)) == set(tiny.BACKBONES)
     assert set(own(MODELS)) == set(tiny.RESTORERS)
     assert set(own(LOSSES)) == {**tiny.LOSSES, **tiny.AUXILIARY_LOSSES}.keys()
     assert set(own(DEGRADATIONS)) == set(tiny.DEGRADATIONS)
@@ -61,17 +61,67 @@ def test_clip_backbone_in_bf16_stays_close(clip_backbone):
 
 
 def test_clip_backbone_trains_every_parameter(clip_backbone):
-    net = BACKBONES.build(clip_backbone)
+    check_every_parameter_trains(BACKBONES.build(clip_backbone), torch.rand(1, 3, 3, 16, 16))
+
+
+def check_every_parameter_trains(net, lq):
     with torch.no_grad():  # layers that start at zero would hide the gradients of those below
         for parameter in net.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.05)
-    net(torch.rand(1, 3, 3, 16, 16)).square().mean().backward()
+    net(lq).square().mean().backward()
     without = [name for name, p in net.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert not without
 
 
+@pytest.mark.parametrize("name", sorted(tiny.WINDOW_BACKBONES))
+class TestWindowBackbone:
+    @pytest.fixture
+    def net(self, name):
+        net = BACKBONES.build(tiny.WINDOW_BACKBONES[name]).eval()
+        with torch.no_grad():
+            for parameter in net.parameters():
+                parameter.add_(torch.randn_like(parameter) * 0.05)
+        return net
+
+    @pytest.mark.parametrize("steps", [(1, 1), (2, 5), (7, 3)])
+    @torch.no_grad()
+    def test_restores_the_centre_frame(self, net, steps):
+        h, w = (net.size_multiple * n for n in steps)
+        lq = torch.rand(2, net.num_frames, 3, h, w)
+        before = lq.clone()
+        out = net(lq)
+        assert out.shape == (2, 3, h * net.scale, w * net.scale)
+        assert out.isfinite().all()
+        assert torch.equal(lq, before), "the caller's frames were changed"
+        torch.testing.assert_close(out, torch.cat([net(clip[None]) for clip in lq]), atol=1e-5, rtol=1e-4)
+
+    @pytest.mark.parametrize("beside", [(0, 1), (2, 0), (3, 3)])
+    def test_refuses_sides_that_do_not_fit(self, net, beside):
+        h, w = (2 * net.size_multiple + n for n in beside)
+        with pytest.raises(RequestError, match=rf"multiples of {net.size_multiple}, got {w}x{h} \(width x height\)"):
+            net(torch.rand(1, net.num_frames, 3, h, w))
+
+    @pytest.mark.parametrize("more", [-1, 1])
+    def test_refuses_another_number_of_frames(self, net, more):
+        with pytest.raises(RequestError, match=f"exactly {net.num_frames} frames, got "):
+            net(torch.rand(1, net.num_frames + more, 3, 16, 16))
+
+    @torch.no_grad()
+    def test_in_bf16_stays_close(self, name):
+        net = BACKBONES.build(tiny.WINDOW_BACKBONES[name]).eval()
+        lq = torch.rand(1, net.num_frames, 3, 16, 16)
+        exact = net(lq)
+        with torch.autocast("cpu", torch.bfloat16):
+            half = net(lq)
+        assert (half.float() - exact).abs().max() < 0.03
+
+    def test_trains_every_parameter(self, name):
+        net = BACKBONES.build(tiny.WINDOW_BACKBONES[name])
+        check_every_parameter_trains(net, torch.rand(2, net.num_frames, 3, 16, 16))
+
+
 @pytest.mark.parametrize("registry_and_config", [
-    *((BACKBONES, cfg) for cfg in {**tiny.CLIP_BACKBONES, **tiny.FLOW_BACKBONES, **tiny.LATENT_BACKBONES}.values()),
+    *((BACKBONES, cfg) for cfg in tiny.BACKBONES.values()),
     *((MODELS, cfg) for cfg in tiny.RESTORERS.values()),
 ], ids=lambda pair: pair[1]["type"])  # fmt: skip
 def test_config_and_state_round_trips(registry_and_config):

@@ -4,8 +4,30 @@ SPYNET = dict(type="SPyNet", num_levels=2, channels=(4, 4, 4, 4), kernel_size=3)
 BASICVSR = dict(type="BasicVSR", mid_channels=8, num_blocks=1, hr_channels=8, spynet=SPYNET)
 BASICVSR_PLUSPLUS = dict(type="BasicVSRPlusPlus", mid_channels=8, num_blocks=1, hr_channels=8, spynet=SPYNET)
 
+EDVR = dict(
+    type="EDVR",
+    **dict(mid_channels=8, num_frames=3, deform_groups=2, num_blocks_extraction=1, num_blocks_reconstruction=1),
+    hr_channels=8,
+)
+ICONVSR = dict(
+    type="IconVSR",
+    **dict(mid_channels=8, num_blocks=1, keyframe_stride=2, padding=1, deform_groups=2, num_blocks_extraction=1),
+    **dict(hr_channels=8, spynet=SPYNET),
+)
+REALBASICVSR = dict(
+    type="RealBasicVSR",
+    **dict(mid_channels=8, num_propagation_blocks=1, num_cleaning_blocks=1, hr_channels=8, spynet=SPYNET),
+)
+
 # net(lq_BTCHW) -> hq_BTCHW
-CLIP_BACKBONES = {"BasicVSR": BASICVSR, "BasicVSRPlusPlus": BASICVSR_PLUSPLUS}
+CLIP_BACKBONES = {
+    "BasicVSR": BASICVSR,
+    "BasicVSRPlusPlus": BASICVSR_PLUSPLUS,
+    "IconVSR": ICONVSR,
+    "RealBasicVSR": REALBASICVSR,
+}
+# net(lq_BTCHW) -> hq_BCHW of the centre frame, T = net.num_frames, sides multiples of net.size_multiple
+WINDOW_BACKBONES = {"EDVR": EDVR}
 # net(ref_NCHW, supp_NCHW) -> flow_N2HW
 FLOW_BACKBONES = {"SPyNet": SPYNET}
 # networks over latents, called by diffusion restorers
@@ -16,10 +38,12 @@ LATENT_BACKBONES = {
         **dict(context_dim=8, adapter=dict(type="VideoControlNet")),
     )
 }
+BACKBONES = {**CLIP_BACKBONES, **FLOW_BACKBONES, **LATENT_BACKBONES, **WINDOW_BACKBONES}
 
 RESTORERS = {
     "ResampleRestorer": dict(type="ResampleRestorer", spatial="bicubic", temporal="blend"),
     "RegressionRestorer": dict(type="RegressionRestorer", backbone=BASICVSR),
+    "SlidingWindowRestorer": dict(type="SlidingWindowRestorer", backbone=EDVR),
     "VEnhancer": dict(
         type="VEnhancer",
         backbone={**LATENT_BACKBONES["UNet3D"], "in_dim": 12, "out_dim": 12},
@@ -30,7 +54,10 @@ RESTORERS = {
 }
 LOSSES = {name: dict(type=name) for name in ("L1Loss", "MSELoss", "CharbonnierLoss")}
 # loss(intermediates, lq, hq)
-AUXILIARY_LOSSES = {"PhotometricFlowLoss": dict(type="PhotometricFlowLoss")}
+AUXILIARY_LOSSES = {
+    "CleaningLoss": dict(type="CleaningLoss"),
+    "PhotometricFlowLoss": dict(type="PhotometricFlowLoss"),
+}
 DEGRADATIONS = {
     "BicubicDown": dict(type="BicubicDown", scale=2),
     "BlurDown": dict(type="BlurDown", scale=2),

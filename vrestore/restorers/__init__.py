@@ -5,6 +5,16 @@ from vrestore.restorers.capabilities import Capabilities, Scales
 from vrestore.restorers.regression import RegressionRestorer
 from vrestore.restorers.request import Request
 from vrestore.restorers.resample import ResampleRestorer
+from vrestore.restorers.sliding_window import SlidingWindowRestorer
 from vrestore.restorers.venhancer import VEnhancer
 
-__all__ = ["BaseRestorer", "Capabilities", "RegressionRestorer", "Request", "ResampleRestorer", "Scales", "VEnhancer"]
+__all__ = [
+    "BaseRestorer",
+    "Capabilities",
+    "RegressionRestorer",
+    "Request",
+    "ResampleRestorer",
+    "Scales",
+    "SlidingWindowRestorer",
+    "VEnhancer",
+]

@@ -1,5 +1,14 @@
 """The architectures whose weights `load_network` knows; importing a family registers it."""
 
-from vrestore.checkpoints.families import basicvsr, basicvsr_plusplus, openclip, vae, venhancer
+from vrestore.checkpoints.families import (
+    basicvsr,
+    basicvsr_plusplus,
+    edvr,
+    iconvsr,
+    openclip,
+    realbasicvsr,
+    vae,
+    venhancer,
+)
 
-__all__ = ["basicvsr", "basicvsr_plusplus", "openclip", "vae", "venhancer"]
+__all__ = ["basicvsr", "basicvsr_plusplus", "edvr", "iconvsr", "openclip", "realbasicvsr", "vae", "venhancer"]
