@@ -1,7 +1,10 @@
 """Networks: frames or latents in, frames or latents out (BACKBONES)."""
 
 from vrestore.backbones.basicvsr import BasicVSR
+from vrestore.backbones.rrdbnet import RRDBNet
 from vrestore.backbones.spynet import SPyNet
+from vrestore.backbones.srvgg import SRVGGNetCompact
+from vrestore.backbones.swinir import SwinIR
 from vrestore.backbones.unet3d import UNet3D
 
-__all__ = ["BasicVSR", "SPyNet", "UNet3D"]
+__all__ = ["BasicVSR", "RRDBNet", "SPyNet", "SRVGGNetCompact", "SwinIR", "UNet3D"]

@@ -47,6 +47,7 @@ register_architecture(
         rules=(*SPYNET_RULES, *TRUNK_RULES, *UPSAMPLE_RULES),
         keywords={"spynet": None},  # told by the shapes of a SPyNet, not by those of another flow network
         constants=r"(^|\.)spynet\.(mean|std)$",
+        restorer={"type": "RegressionRestorer"},
     )
 )
 
