@@ -1,4 +1,4 @@
-"""RRDBNet, the generator of ESRGAN and Real-ESRGAN (arXiv 1809.00219, 2107.10833), with the names of BasicSR and MMagic."""
+"""RRDBNet of ESRGAN and Real-ESRGAN (arXiv 1809.00219, 2107.10833), with the names of BasicSR and MMagic."""
 
 from __future__ import annotations
 

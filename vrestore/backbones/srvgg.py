@@ -1,4 +1,4 @@
-"""SRVGGNetCompact, Real-ESRGAN's small network (realesr-animevideov3, realesr-general-x4v3), with the names of BasicSR."""
+"""SRVGGNetCompact, Real-ESRGAN's small network (animevideov3, general-x4v3), with the names of BasicSR."""
 
 from __future__ import annotations
 

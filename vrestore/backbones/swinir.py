@@ -74,9 +74,10 @@ class SwinIR(nn.Module):
         self.scale = upscale if upsampler else 1
         self.in_channels = self.out_channels = in_chans
         self.img_range, self.upsampler = img_range, upsampler
-        self.img_size = (img_size, img_size) if isinstance(img_size, int) else tuple(img_size)
-        shifted = min(self.img_size) > window_size
-        self.window_size = window_size if shifted else min(self.img_size)
+        sides = (img_size, img_size) if isinstance(img_size, int) else tuple(img_size)
+        shifted = min(sides) > window_size
+        self.window_size = window_size if shifted else min(sides)
+        self.mask_size = tuple(side + -side % self.window_size for side in sides)  # images are padded like that too
         self.least_size_px = self.window_size // 2 + 1  # mirroring makes at most twice the side, less one
         self.register_buffer("mean", torch.tensor(RGB_MEAN if in_chans == 3 else (0.0,)).view(1, -1, 1, 1), False)
 
@@ -95,7 +96,7 @@ class SwinIR(nn.Module):
                     qkv_bias=qkv_bias,
                     qk_scale=qk_scale,
                     drop_path=rates.pop(0),
-                    mask_size=self.img_size,
+                    mask_size=self.mask_size,
                 )
                 for i in range(depth)
             )
@@ -145,7 +146,7 @@ class SwinIR(nn.Module):
         block = next((b for b in self.modules() if isinstance(b, SwinBlock) and b.shift), None)
         if block is None:
             return None
-        return block.attn_mask if (h, w) == self.img_size else shift_mask(h, w, block.window, block.shift, device)
+        return block.attn_mask if (h, w) == self.mask_size else shift_mask(h, w, block.window, block.shift, device)
 
     def _add_head(self, embed_dim: int, channels: int) -> None:
         if self.upsampler in ("pixelshuffle", "nearest+conv"):

@@ -2,9 +2,21 @@
 
 from vrestore.restorers.base import BaseRestorer
 from vrestore.restorers.capabilities import Capabilities, Scales
+from vrestore.restorers.cascade import CascadeRestorer
+from vrestore.restorers.framewise import FramewiseRestorer
 from vrestore.restorers.regression import RegressionRestorer
 from vrestore.restorers.request import Request
 from vrestore.restorers.resample import ResampleRestorer
 from vrestore.restorers.venhancer import VEnhancer
 
-__all__ = ["BaseRestorer", "Capabilities", "RegressionRestorer", "Request", "ResampleRestorer", "Scales", "VEnhancer"]
+__all__ = [
+    "BaseRestorer",
+    "Capabilities",
+    "CascadeRestorer",
+    "FramewiseRestorer",
+    "RegressionRestorer",
+    "Request",
+    "ResampleRestorer",
+    "Scales",
+    "VEnhancer",
+]

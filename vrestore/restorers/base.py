@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModel
 from torch import Tensor
 
 from vrestore.errors import RequestError
+from vrestore.layers.padding import pad_to_multiple
 from vrestore.restorers.capabilities import Capabilities
 from vrestore.restorers.request import Request
+
+# A weight file, or several with their shares.
+WeightFiles = str | Sequence[tuple[str, float]]
 
 AUTOCAST_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -21,12 +27,13 @@ class BaseRestorer(BaseModel):
     It owns no file, no chunk and no tile.
 
     Attributes:
-        weight_files: files of its parts' weights, by the name of the part; `vrestore.load_restorer` loads them.
+        weight_files: files of its parts' weights, by the name of the part; `vrestore.load_restorer` loads them. Several
+            files with shares, ``[(file, 0.3), (file, 0.7)]``, are interpolated.
         weights_dtype: precision that they are loaded in; None is the network's own.
         may_run_untrained: whether it is meant to run with random weights, as tests and timings do.
     """
 
-    weight_files: dict[str, str] = {}
+    weight_files: dict[str, WeightFiles] = {}
     weights_dtype: str | None = None
     may_run_untrained: bool = False
 
@@ -58,7 +65,7 @@ class BaseRestorer(BaseModel):
         caps = self.capabilities
         caps.check(request, t, h, w)
         device = next((p.device for p in self.parameters()), frames_TCHW.device)
-        padded = pad_to_multiple(frames_TCHW.to(device, torch.float32), caps.size_multiple)
+        padded = self.pad(frames_TCHW.to(device, torch.float32))
 
         was_training = self.training
         self.eval()
@@ -85,6 +92,10 @@ class BaseRestorer(BaseModel):
             return request.size
         factor = self.capabilities.factor(request)
         return round(height * factor), round(width * factor)
+
+    def pad(self, frames_TCHW: Tensor) -> Tensor:
+        """Checked frames as `restore_frames` gets them: padded to the right and to the bottom."""
+        return pad_to_multiple(frames_TCHW, self.capabilities.size_multiple)
 
     def restore_frames(self, frames_TCHW: Tensor, request: Request) -> Tensor:
         """Restore checked frames whose sides are multiples of `size_multiple`; the result may leave [0, 1].
@@ -157,16 +168,6 @@ def check_frames(frames_TCHW: Tensor) -> None:
     low, high = frames_TCHW.amin().item(), frames_TCHW.amax().item()
     if not (low >= -1e-3 and high <= 1 + 1e-3):  # also catches NaN
         raise RequestError(f"frames must lie in [0, 1], got values from {low:g} to {high:g}")
-
-
-def pad_to_multiple(frames_TCHW: Tensor, multiple: int) -> Tensor:
-    """Pad right and bottom up to a multiple by mirroring; sides shorter than the padding repeat their last pixel."""
-    h, w = frames_TCHW.shape[-2:]
-    down, right = -h % multiple, -w % multiple
-    if not down and not right:
-        return frames_TCHW
-    mode = "reflect" if down < h and right < w else "replicate"
-    return F.pad(frames_TCHW, (0, right, 0, down), mode=mode)
 
 
 def resize_to(frames_TCHW: Tensor, size: tuple[int, int]) -> Tensor:

@@ -26,7 +26,12 @@ class RegressionRestorer(BaseRestorer):
         chunk_overlap_frames: frames of context on either side with which a clip may be restored in blocks; None means
             the network sees whole clips. A recurrent network forgets: the figure belongs to its weights, measured.
         weights_licence: licence of the weights in use, shown with the capabilities.
+
+    Raises:
+        ConfigError: the network takes something else than clips.
     """
+
+    network_input = "clip"
 
     def __init__(
         self,
@@ -42,6 +47,13 @@ class RegressionRestorer(BaseRestorer):
     ):
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         self.backbone = BACKBONES.build(backbone)
+        kind = getattr(self.backbone, "input", self.network_input)
+        if kind != self.network_input:
+            raise ConfigError(
+                f"{type(self).__name__} runs networks that take a {self.network_input}; "
+                f"{type(self.backbone).__name__} takes a {kind} (FramewiseRestorer: images, RegressionRestorer: clips, "
+                f"SlidingWindowRestorer: windows)"
+            )
         self.pixel_loss = LOSSES.build(pixel_loss or {"type": "CharbonnierLoss"})
         self.auxiliary_losses = nn.ModuleDict({k: LOSSES.build(v) for k, v in (auxiliary_losses or {}).items()})
         self._size_multiple = size_multiple
@@ -64,11 +76,15 @@ class RegressionRestorer(BaseRestorer):
         )
 
     def restore_frames(self, frames_TCHW: Tensor, request: Request) -> Tensor:
-        return self.backbone(frames_TCHW.unsqueeze(0)).squeeze(0)
+        return self.run_network(frames_TCHW.unsqueeze(0)).squeeze(0)
+
+    def run_network(self, lq: Tensor) -> Tensor:
+        """Clips (B, T, 3, h, w) through the network."""
+        return self.backbone(lq)
 
     def loss(self, lq: Tensor, hq: Tensor, record: list | None = None) -> dict[str, Tensor]:
         if not self.auxiliary_losses:
-            prediction, intermediates = self.backbone(lq), {}
+            prediction, intermediates = self.run_network(lq), {}
         else:
             prediction, intermediates = self.backbone(lq, return_intermediates=True)
         if prediction.shape != hq.shape:
