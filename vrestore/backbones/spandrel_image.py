@@ -20,7 +20,7 @@ TILE_OVERLAP_PX = 16
 class SpandrelImageNetwork(nn.Module):
     """A network that its weights decide: architecture, sizes and rules are read from them by spandrel.
 
-    Built from a config it is empty. `vrestore.load_restorer` hands it its weights, or `attach` does. From then on it
+    Built from a config it is empty. `vrestore.load_restorer` hands it its weights, or `attach_weights` does. From then on it
     says what it is through the attributes of image networks: ``scale``, ``size_multiple``, ``least_size_px``,
     ``square``, ``in_channels``, ``out_channels``, ``dtypes``, ``tile_overlap_px``.
 
@@ -33,7 +33,7 @@ class SpandrelImageNetwork(nn.Module):
         super().__init__()
         self._descriptor: Any = None
 
-    def attach(self, state_dict: Mapping[str, Any], source: str = "the weights") -> None:
+    def attach_weights(self, state_dict: Mapping[str, Any], source: str = "the weights") -> None:
         """Become the network that weights belong to.
 
         Args:

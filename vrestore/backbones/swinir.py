@@ -50,6 +50,7 @@ class SwinIR(nn.Module):
     """
 
     input = "image"
+    mean: Tensor
 
     def __init__(
         self,
@@ -77,7 +78,10 @@ class SwinIR(nn.Module):
         sides = (img_size, img_size) if isinstance(img_size, int) else tuple(img_size)
         shifted = min(sides) > window_size
         self.window_size = window_size if shifted else min(sides)
-        self.mask_size = tuple(side + -side % self.window_size for side in sides)  # images are padded like that too
+        self.mask_size = (
+            _whole(sides[0], self.window_size),
+            _whole(sides[1], self.window_size),
+        )  # images are padded like that too
         self.least_size_px = self.window_size // 2 + 1  # mirroring makes at most twice the side, less one
         self.register_buffer("mean", torch.tensor(RGB_MEAN if in_chans == 3 else (0.0,)).view(1, -1, 1, 1), False)
 
@@ -133,7 +137,7 @@ class SwinIR(nn.Module):
         return (restored / self.img_range + mean)[..., : h * self.scale, : w * self.scale]
 
     def _features(self, x: Tensor) -> Tensor:
-        mask = self._mask(*x.shape[-2:], x.device)
+        mask = self._mask(x.shape[-2], x.shape[-1], x.device)
         x = x.permute(0, 2, 3, 1)
         for norm in self.patch_embed.values():
             x = norm(x)
@@ -210,6 +214,10 @@ def _shuffles(channels: int, scale: int) -> list[nn.Module]:
     """Convolution and pixel shuffle for each doubling, or once by 3."""
     steps = [3] if scale == 3 else [2] * int(math.log2(scale))
     return [m for s in steps for m in (nn.Conv2d(channels, channels * s * s, 3, 1, 1), nn.PixelShuffle(s))]
+
+
+def _whole(side: int, window: int) -> int:
+    return side + -side % window
 
 
 def _init(module: nn.Module) -> None:

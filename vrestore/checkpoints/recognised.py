@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,7 @@ def foreign_state(file: WeightFiles) -> Mapping[str, Any]:
     Raises:
         WeightsError: a file cannot be read, or several cannot be interpolated.
     """
-    if not isinstance(file, (str, Path)):
+    if not isinstance(file, (str, os.PathLike)):
         return interpolate_weights(file)
     content = read_file(file)
     flat: dict[str, Any] = dict(flatten(content, str(file)))

@@ -79,7 +79,7 @@ def load_restorer(
     return restorer.eval().to(device)
 
 
-def load_weights(restorer: BaseRestorer, file: WeightFiles | os.PathLike) -> None:
+def load_weights(restorer: BaseRestorer, file: WeightFiles) -> None:
     """Load a weight file into a restorer: every weight that restoring needs, and none of another model.
 
     Files of whole restorers, of the network alone under our names, and of official releases are served, and several
@@ -89,9 +89,9 @@ def load_weights(restorer: BaseRestorer, file: WeightFiles | os.PathLike) -> Non
     Raises:
         WeightsError: the file cannot be read or does not fit.
     """
-    backbone = getattr(restorer, "backbone", None)
-    if hasattr(backbone, "attach"):  # a network that its weights decide
-        backbone.attach(foreign_state(_given(file)), str(file))
+    backbone: Any = getattr(restorer, "backbone", None)
+    if hasattr(backbone, "attach_weights"):  # a network that its weights decide
+        backbone.attach_weights(foreign_state(_given(file)), str(file))
         return
     state = _flat_state(file)
     own = restorer.state_dict()
@@ -127,7 +127,7 @@ def load_part(restorer: BaseRestorer, part: str, file: WeightFiles) -> None:
     if isinstance(target, BaseRestorer):
         load_weights(target, file)
         return
-    if isinstance(target, torch.nn.Module) and hasattr(target, "attach"):
+    if isinstance(target, torch.nn.Module) and hasattr(target, "attach_weights"):
         load_weights(restorer, file)
         return
     if not isinstance(target, torch.nn.Module):
@@ -214,12 +214,12 @@ def _lacks_weights(restorer: BaseRestorer, given: Mapping[str, Any], prefix: str
     return any(True for _ in restorer.parameters())
 
 
-def _flat_state(file: WeightFiles | os.PathLike) -> StateDict:
+def _flat_state(file: WeightFiles) -> StateDict:
     given = _given(file)
     return flatten(read_file(given), str(file)) if isinstance(given, Path) else interpolate_weights(given)
 
 
-def _given(file: WeightFiles | os.PathLike) -> Any:
+def _given(file: WeightFiles) -> Any:
     """A weight file's path, or the paths and shares of several; addresses are downloaded."""
     if isinstance(file, (str, os.PathLike)):
         return _given_file(file)

@@ -26,6 +26,8 @@ class SwinBlock(nn.Module):
         mask_size: height and width whose mask is a buffer of the block, as official files hold it; None for none.
     """
 
+    attn_mask: Tensor | None
+
     def __init__(
         self,
         dim: int,
@@ -81,6 +83,8 @@ class WindowAttention(nn.Module):
         qkv_bias: whether queries, keys and values have a bias.
         qk_scale: factor of the queries; None is one by the root of a head's channels.
     """
+
+    relative_position_index: Tensor
 
     def __init__(self, dim: int, heads: int, window: int, qkv_bias: bool = True, qk_scale: float | None = None):
         super().__init__()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 import torch
@@ -15,7 +16,7 @@ from vrestore.restorers.capabilities import Capabilities
 from vrestore.restorers.request import Request
 
 # A weight file, or several with their shares.
-WeightFiles = str | Sequence[tuple[str, float]]
+WeightFiles = str | os.PathLike | Sequence[tuple[str | os.PathLike, float]]
 
 AUTOCAST_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 

@@ -50,9 +50,8 @@ class RegressionRestorer(BaseRestorer):
         kind = getattr(self.backbone, "input", self.network_input)
         if kind != self.network_input:
             raise ConfigError(
-                f"{type(self).__name__} runs networks that take a {self.network_input}; "
-                f"{type(self.backbone).__name__} takes a {kind} (FramewiseRestorer: images, RegressionRestorer: clips, "
-                f"SlidingWindowRestorer: windows)"
+                f"{type(self).__name__} runs networks for {self.network_input}s; {type(self.backbone).__name__} is one "
+                f"for {kind}s (FramewiseRestorer: images, RegressionRestorer: clips, SlidingWindowRestorer: windows)"
             )
         self.pixel_loss = LOSSES.build(pixel_loss or {"type": "CharbonnierLoss"})
         self.auxiliary_losses = nn.ModuleDict({k: LOSSES.build(v) for k, v in (auxiliary_losses or {}).items()})
