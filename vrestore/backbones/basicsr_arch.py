@@ -58,7 +58,7 @@ KINDS = {
     "RIDNet": Kind("image", 1),
     "RRDBNet": Kind("image", "scale", lambda a: {2: 2, 1: 4}.get(a["scale"], 1)),
     "SRVGGNetCompact": Kind("image"),
-    "SwinIR": Kind("image", lambda a: a["upscale"] if a["upsampler"] else 1),
+    "SwinIR": Kind("image", lambda a: a["upscale"] if a["upsampler"] else 1, "window_size"),
     "TOFlow": Kind("window", 1, 16, {"num_frames": 7, "center_frame_idx": 3}),
 }
 
