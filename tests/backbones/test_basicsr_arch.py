@@ -15,7 +15,20 @@ needs_basicsr = pytest.mark.skipif(importlib.util.find_spec("basicsr") is None, 
 RRDB = dict(name="RRDBNet", num_in_ch=3, num_out_ch=3, num_feat=8, num_block=1, num_grow_ch=4)
 # arguments, input, scale, size multiple
 IMAGES = [
-    (dict(name="ECBSR", num_in_ch=3, num_out_ch=3, num_block=1, num_channel=8, with_idt=False, act_type="prelu", scale=2), 2, 1),
+    (
+        dict(
+            name="ECBSR",
+            num_in_ch=3,
+            num_out_ch=3,
+            num_block=1,
+            num_channel=8,
+            with_idt=False,
+            act_type="prelu",
+            scale=2,
+        ),
+        2,
+        1,
+    ),
     (dict(name="EDSR", num_in_ch=3, num_out_ch=3, num_feat=8, num_block=1), 4, 1),
     (dict(name="MSRResNet", num_feat=8, num_block=1, upscale=3), 3, 1),
     (dict(name="RCAN", num_in_ch=3, num_out_ch=3, num_feat=16, num_group=1, num_block=1, upscale=2), 2, 1),
@@ -24,8 +37,21 @@ IMAGES = [
     ({**RRDB, "scale": 2}, 2, 2),
     ({**RRDB, "scale": 1}, 1, 4),
     (dict(name="SRVGGNetCompact", num_feat=8, num_conv=2, upscale=2), 2, 1),
-    (dict(name="SwinIR", embed_dim=12, depths=(2,), num_heads=(2,), window_size=8, img_size=16, upscale=2, upsampler="pixelshuffle"), 2, 8),
-]  # fmt: skip
+    (
+        dict(
+            name="SwinIR",
+            embed_dim=12,
+            depths=(2,),
+            num_heads=(2,),
+            window_size=8,
+            img_size=16,
+            upscale=2,
+            upsampler="pixelshuffle",
+        ),
+        2,
+        8,
+    ),
+]
 BASICVSR = dict(name="BasicVSR", num_feat=8, num_block=1)
 
 
@@ -41,7 +67,7 @@ def test_without_basicsr_the_way_to_it_is_told():
 
 
 @needs_basicsr
-@pytest.mark.parametrize(("arguments", "scale", "multiple"), IMAGES, ids=lambda v: v.get("name") if isinstance(v, dict) else "")  # fmt: skip
+@pytest.mark.parametrize(("arguments", "scale", "multiple"), IMAGES, ids=str)
 def test_images_restore_frame_by_frame(arguments, scale, multiple):
     net = build(**arguments)
     assert (net.input, net.scale, net.size_multiple) == ("image", scale, multiple)

@@ -15,7 +15,9 @@ SMALL = dict(embed_dim=12, depths=[2, 2], num_heads=[3, 2], mlp_ratio=2.0)
 def test_sides_that_cannot_be_folded(factor, multiple):
     net = RRDBNet(mid_channels=4, num_blocks=1, growth_channels=4, upscale_factor=factor)
     assert net(torch.rand(1, 3, multiple * 3, multiple)).shape == (1, 3, multiple * 3 * factor, multiple * factor)
-    with pytest.raises(RequestError, match=rf"RRDBNet x{factor} .* multiples of {multiple}, got 9x8 \(width x height\)"):
+    with pytest.raises(
+        RequestError, match=rf"RRDBNet x{factor} .* multiples of {multiple}, got 9x8 \(width x height\)"
+    ):
         net(torch.rand(1, 3, 8, 9))
 
 

@@ -14,10 +14,31 @@ from vrestore.registry import BACKBONES
 
 OURS = {
     "BasicVSR": (small_basicvsr, "RegressionRestorer"),
-    "RRDBNet": (lambda: BACKBONES.build(dict(type="RRDBNet", mid_channels=6, num_blocks=1, growth_channels=4, upscale_factor=2)), "FramewiseRestorer"),
-    "SRVGGNetCompact": (lambda: BACKBONES.build(dict(type="SRVGGNetCompact", mid_channels=6, num_convs=1)), "FramewiseRestorer"),
-    "SwinIR": (lambda: BACKBONES.build(dict(type="SwinIR", embed_dim=8, depths=[2], num_heads=[2], window_size=4, img_size=8, upsampler="pixelshuffle")), "FramewiseRestorer"),
-}  # fmt: skip
+    "RRDBNet": (
+        lambda: BACKBONES.build(
+            dict(type="RRDBNet", mid_channels=6, num_blocks=1, growth_channels=4, upscale_factor=2)
+        ),
+        "FramewiseRestorer",
+    ),
+    "SRVGGNetCompact": (
+        lambda: BACKBONES.build(dict(type="SRVGGNetCompact", mid_channels=6, num_convs=1)),
+        "FramewiseRestorer",
+    ),
+    "SwinIR": (
+        lambda: BACKBONES.build(
+            dict(
+                type="SwinIR",
+                embed_dim=8,
+                depths=[2],
+                num_heads=[2],
+                window_size=4,
+                img_size=8,
+                upsampler="pixelshuffle",
+            )
+        ),
+        "FramewiseRestorer",
+    ),
+}
 
 
 @pytest.mark.parametrize("name", OURS)

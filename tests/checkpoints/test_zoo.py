@@ -132,7 +132,9 @@ def test_a_weight_file_that_tells_no_model_and_is_of_none(kind):
         save_file(state, "w.safetensors")
     else:
         torch.save(state, "w.pth")
-    with pytest.raises(WeightsError, match="does not tell which model it belongs to; .* belongs to no known architect"):
+    with pytest.raises(
+        WeightsError, match=r"does not tell which model it belongs to; .* belongs to no known architect"
+    ):
         load_restorer(f"w.{kind}")
 
 

@@ -5,6 +5,21 @@ BASICVSR = dict(type="BasicVSR", mid_channels=8, num_blocks=1, hr_channels=8, sp
 
 # net(lq_BTCHW) -> hq_BTCHW
 CLIP_BACKBONES = {"BasicVSR": BASICVSR}
+SRVGG = dict(type="SRVGGNetCompact", mid_channels=8, num_convs=1)
+# net(x_NCHW) -> y_NCHW
+IMAGE_BACKBONES = {
+    "BasicSRArch": dict(
+        type="BasicSRArch", name="RRDBNet", num_in_ch=3, num_out_ch=3, num_feat=8, num_block=1, num_grow_ch=4, scale=2
+    ),
+    "RRDBNet": dict(type="RRDBNet", mid_channels=8, num_blocks=1, growth_channels=4, upscale_factor=1),
+    "SRVGGNetCompact": SRVGG,
+    "SpandrelImageNetwork": dict(type="SpandrelImageNetwork"),
+    "SwinIR": dict(
+        type="SwinIR",
+        **dict(img_size=16, embed_dim=12, depths=[2], num_heads=[2], window_size=8, mlp_ratio=2.0),
+        **dict(drop_path_rate=0.0, upscale=2, upsampler="pixelshuffle"),
+    ),
+}
 # net(ref_NCHW, supp_NCHW) -> flow_N2HW
 FLOW_BACKBONES = {"SPyNet": SPYNET}
 # networks over latents, called by diffusion restorers
@@ -17,6 +32,15 @@ LATENT_BACKBONES = {
 }
 
 RESTORERS = {
+    "CascadeRestorer": dict(
+        type="CascadeRestorer",
+        stages=[
+            dict(type="ResampleRestorer", spatial="bicubic", temporal="blend"),
+            dict(type="RegressionRestorer", backbone=BASICVSR),
+        ],
+        requests=[dict(scale=1), {}],
+    ),
+    "FramewiseRestorer": dict(type="FramewiseRestorer", backbone=SRVGG, batch_frames=2),
     "ResampleRestorer": dict(type="ResampleRestorer", spatial="bicubic", temporal="blend"),
     "RegressionRestorer": dict(type="RegressionRestorer", backbone=BASICVSR),
     "VEnhancer": dict(

@@ -44,13 +44,21 @@ def spandrel_network(family, module, arguments):
 
 # Architectures of unlike rules: none, least 2, multiple of 4, least 40, square multiple of 128, grey and its own call.
 FOREIGN = {
-    "compact": ("Compact", ("SRVGG", "SRVGGNetCompact"), dict(num_in_ch=3, num_out_ch=3, num_feat=6, num_conv=2, upscale=3)),
+    "compact": (
+        "Compact",
+        ("SRVGG", "SRVGGNetCompact"),
+        dict(num_in_ch=3, num_out_ch=3, num_feat=6, num_conv=2, upscale=3),
+    ),
     "esrgan": ("ESRGAN", ("RRDB", "RRDBNet"), dict(num_filters=6, num_blocks=1, scale=2)),
-    "esrgan-x1": ("ESRGAN", ("RRDB", "RRDBNet"), dict(in_nc=48, num_filters=6, num_blocks=1, scale=4, shuffle_factor=4)),
+    "esrgan-x1": (
+        "ESRGAN",
+        ("RRDB", "RRDBNet"),
+        dict(in_nc=48, num_filters=6, num_blocks=1, scale=4, shuffle_factor=4),
+    ),
     "scunet": ("SCUNet", ("SCUNet", "SCUNet"), dict(in_nc=3, config=[1] * 7, dim=64)),
     "uformer": ("Uformer", ("Uformer", "Uformer"), dict(img_size=128, embed_dim=4, depths=[1] * 9, win_size=8)),
     "dncnn": ("DnCNN", ("network_dncnn", "DnCNN"), dict(in_nc=3, out_nc=3, nc=4, nb=17, act_mode="R")),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", FOREIGN)

@@ -20,8 +20,8 @@ TILE_OVERLAP_PX = 16
 class SpandrelImageNetwork(nn.Module):
     """A network that its weights decide: architecture, sizes and rules are read from them by spandrel.
 
-    Built from a config it is empty. `vrestore.load_restorer` hands it its weights, or `attach_weights` does. From then on it
-    says what it is through the attributes of image networks: ``scale``, ``size_multiple``, ``least_size_px``,
+    Built from a config it is empty. `vrestore.load_restorer` hands it its weights, or `attach_weights` does. From then
+    on it says what it is through the attributes of image networks: ``scale``, ``size_multiple``, ``least_size_px``,
     ``square``, ``in_channels``, ``out_channels``, ``dtypes``, ``tile_overlap_px``.
 
     It restores and is not trained: spandrel runs its models without gradients, and clamps what they make to [0, 1].

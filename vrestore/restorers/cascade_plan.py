@@ -70,11 +70,13 @@ def compose(stages: Sequence[Stage]) -> Capabilities:
         temporal_scales=_multiply(temporal),
         size_multiple=math.lcm(*(_multiple(c.size_multiple, s) for c, s in zip(capabilities, larger, strict=True))),
         least_size_px=max(_up(c.least_size_px / s) for c, s in zip(capabilities, larger, strict=True)),
-        least_frames=max(_up(c.least_frames / f) for c, f in zip(capabilities, more, strict=True)),
+        least_frames=max(
+            _up(c.least_frames / f) if c.least_frames > 1 else 1 for c, f in zip(capabilities, more, strict=True)
+        ),
         context_frames=_sum([c.context_frames for c in capabilities], more),
         tile_overlap_px=_sum([c.tile_overlap_px for c in capabilities], larger),
         chunk_overlap_frames=_sum(overlaps, more),
-        dtypes=tuple(d for d in capabilities[0].dtypes if all(d in other for other in dtypes)) if dtypes else ("fp32",),
+        dtypes=tuple(d for d in dtypes[0] if all(d in other for other in dtypes)) if dtypes else ("fp32",),
         takes_prompt=any(c.takes_prompt for c in capabilities),
         weights_licence="; ".join(licences) or None,
     )
@@ -156,11 +158,13 @@ def _split_space(stages: Sequence[Stage], scale: float) -> list[float]:
 
 def _split_time(stages: Sequence[Stage], factor: float) -> list[float]:
     served = temporal_scales(stages)
-    found = min((f for f in _splits(factor, served) if _keeps_raster(f)), key=_effort, default=None)
-    if found is None:
-        each = "; ".join(f"{stage.label} serves {s} times" for stage, s in zip(stages, served, strict=True))
-        raise RequestError(f"{factor:g} times the frame rate cannot be split over the stages: {each}")
-    return found
+    splits = list(_splits(factor, served))
+    found = min((split for split in splits if _keeps_raster(split)), key=_effort, default=None)
+    if found is not None:
+        return found
+    each = "; ".join(f"{stage.label} serves {s} times" for stage, s in zip(stages, served, strict=True))
+    why = " so that a clip can be cut into blocks" if splits else ""
+    raise RequestError(f"{factor:g} times the frame rate cannot be split over the stages{why}: {each}")
 
 
 def _splits(target: float, scales: Sequence[Scales]) -> Iterator[list[float]]:

@@ -48,7 +48,7 @@ class RegressionRestorer(BaseRestorer):
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         self.backbone = BACKBONES.build(backbone)
         kind = getattr(self.backbone, "input", self.network_input)
-        if kind != self.network_input:
+        if isinstance(kind, str) and kind != self.network_input:
             raise ConfigError(
                 f"{type(self).__name__} runs networks for {self.network_input}s; {type(self.backbone).__name__} is one "
                 f"for {kind}s (FramewiseRestorer: images, RegressionRestorer: clips, SlidingWindowRestorer: windows)"

@@ -50,7 +50,7 @@ def test_srvgg(act_type, convs, factor, channels):
 def test_slopes_tell_prelu_and_nothing_tells_the_others(caplog, monkeypatch):
     monkeypatch.setattr(logging.getLogger("vrestore"), "propagate", True)
     sizes = dict(type="SRVGGNetCompact", mid_channels=7, num_convs=2)
-    with pytest.raises(WeightsError, match="act_type='relu' contradicts the weights: .* act_type='prelu'"):
+    with pytest.raises(WeightsError, match=r"act_type=.relu. contradicts the weights: .* act_type=.prelu."):
         load_network(build(**sizes).state_dict(), act_type="relu")
     assert not caplog.records
     load_network(build(**sizes, act_type="leakyrelu").state_dict())

@@ -65,7 +65,7 @@ def test_the_range_of_the_jpeg_models():
 def test_a_relative_is_not_taken_for_it():
     state = dict(build(upsampler="pixelshuffle", upscale=2).state_dict())
     state["layers.0.residual_group.blocks.0.conv_block.cab.0.weight"] = torch.zeros(3)  # of HAT
-    with pytest.raises(WeightsError, match="belongs to no known architecture; closest is SwinIR: .*1 left over"):
+    with pytest.raises(WeightsError, match=r"belongs to no known architecture; closest is SwinIR: .*1 left over"):
         load_network(state)
     state = dict(build(upsampler="pixelshuffle", upscale=2).state_dict())
     state["norm.weight"] = torch.zeros(5)
