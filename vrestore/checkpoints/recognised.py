@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,6 @@ from vrestore.checkpoints.interpolate import interpolate_weights
 from vrestore.checkpoints.network import network_state, recognise
 from vrestore.errors import MissingDependencyError, WeightsError
 from vrestore.registry import BACKBONES
-from vrestore.restorers.base import WeightFiles
 
 FOREIGN = {
     "type": "FramewiseRestorer",
@@ -48,7 +47,7 @@ def restorer_of(file: Path) -> Mapping[str, Any]:
         return FOREIGN
 
 
-def foreign_state(file: WeightFiles) -> Mapping[str, Any]:
+def foreign_state(file: str | os.PathLike | Sequence[tuple[str | os.PathLike, float]]) -> Mapping[str, Any]:
     """The weights of a network of another project, under its own names.
 
     Raises:
