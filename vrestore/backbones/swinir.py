@@ -24,7 +24,8 @@ class SwinIR(nn.Module):
     """Groups of shifted-window transformer blocks over one image, with the head of its task.
 
     As in the release, the network itself mirrors images to the right and to the bottom up to whole windows and crops
-    the result: the official numbers include that, so a restorer leaves it to the network.
+    the result: the official numbers include that, so a restorer leaves it to the network. (The official test script
+    mirrors images by up to a whole further window before; that is not done here.)
 
     Args:
         img_size: side in pixels whose shift masks are part of the weights (official: the training size). Images of any
