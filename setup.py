@@ -18,9 +18,13 @@ EXTRAS = {
     "diffusion": ["diffusers", "torchsde"],
     "report": ["tensorboard", "matplotlib"],
     "demo": ["scikit-image", "matplotlib"],
+    "image": ["spandrel", "torchvision"],
     "dev": ["pytest", "pytest-xdist", "pytest-timeout", "hypothesis", "ruff", "mypy", "types-PyYAML"],
 }
 EXTRAS["all"] = sorted({need for extra in EXTRAS.values() for need in extra})
+# What BasicSR needs, without itself and out of "all": it is built from an unmaintained source and wants packages that
+# do not fit the others, so it is installed by: pip install --no-deps --no-build-isolation basicsr==1.4.2
+EXTRAS["basicsr"] = ["future", "lmdb", "requests", "scikit-image", "scipy", "torchvision"]
 
 # Configs and the model zoo live at the top of the repository; an installed package carries them inside.
 CARRIED = {"vrestore.configs": "configs", "vrestore.model_zoo": "model_zoo"}

@@ -23,6 +23,25 @@ def ensure_torchvision_imports() -> None:
         sys.meta_path.insert(0, _BeforeTorchvision())
 
 
+def alias_functional_tensor() -> None:
+    """Let old packages import ``torchvision.transforms.functional_tensor``, which newer torchvisions dropped.
+
+    All that such packages take from it is `rgb_to_grayscale`.
+    """
+    name = "torchvision.transforms.functional_tensor"
+    try:
+        from importlib.util import find_spec
+
+        if name in sys.modules or find_spec(name) is not None:
+            return
+        from torchvision.transforms.functional import rgb_to_grayscale
+    except ImportError:  # without torchvision there is nothing to mend
+        return
+    module: Any = ModuleType(name)
+    module.rgb_to_grayscale = rgb_to_grayscale
+    sys.modules[name] = module
+
+
 class _BeforeTorchvision:
     """A finder that runs the workaround just before the body of torchvision runs."""
 

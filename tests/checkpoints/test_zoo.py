@@ -115,12 +115,26 @@ def test_a_weight_file_that_tells_its_model(network, kind):
 
 
 @pytest.mark.parametrize("kind", ["safetensors", "pth"])
-def test_a_weight_file_that_tells_no_model(network, kind):
+def test_a_weight_file_that_tells_no_model_is_recognised(network, kind):
     if kind == "safetensors":
         save_file(network.state_dict(), "w.safetensors")
     else:
-        torch.save(network.state_dict(), "w.pth")
-    with pytest.raises(WeightsError, match="does not tell which model it belongs to"):
+        torch.save({"params": basicsr_names(network.state_dict())}, "w.pth")
+    restorer = load_restorer(f"w.{kind}", device="cpu")
+    assert type(restorer).__name__ == "RegressionRestorer"
+    assert same_weights(restorer.backbone, network)
+
+
+@pytest.mark.parametrize("kind", ["safetensors", "pth"])
+def test_a_weight_file_that_tells_no_model_and_is_of_none(kind):
+    state = {"encoder.weight": torch.zeros(3)}
+    if kind == "safetensors":
+        save_file(state, "w.safetensors")
+    else:
+        torch.save(state, "w.pth")
+    with pytest.raises(
+        WeightsError, match=r"does not tell which model it belongs to; .* belongs to no known architect"
+    ):
         load_restorer(f"w.{kind}")
 
 

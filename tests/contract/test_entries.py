@@ -12,7 +12,7 @@ import vrestore.data
 import vrestore.evaluation
 import vrestore.losses  # noqa: F401
 from tests.contract import tiny
-from vrestore.errors import RequestError
+from vrestore.errors import MissingDependencyError, RequestError
 from vrestore.registry import BACKBONES, DEGRADATIONS, LOSSES, METRICS, MODELS
 from vrestore.restorers import Request
 
@@ -21,6 +21,14 @@ def own(registry) -> list[str]:
     """Names of the package's own entries (tests register some of theirs too)."""
     registry.import_from_location()
     return sorted(n for n, entry in registry.module_dict.items() if entry.__module__.startswith("vrestore."))
+
+
+def built(registry, config):
+    """Build an entry; one whose optional package is absent is not tested here."""
+    try:
+        return registry.build(config)
+    except MissingDependencyError as reason:
+        pytest.skip(str(reason))
 
 
 def test_every_entry_has_a_tiny_config():
@@ -120,6 +128,60 @@ class TestWindowBackbone:
         check_every_parameter_trains(net, torch.rand(2, net.num_frames, 3, 16, 16))
 
 
+@pytest.fixture(params=sorted(tiny.IMAGE_BACKBONES))
+def image_backbone(request):
+    torch.manual_seed(0)
+    net = built(BACKBONES, tiny.IMAGE_BACKBONES[request.param]).eval()
+    if hasattr(net, "attach_weights"):  # a network that its weights decide
+        try:
+            net.attach_weights(BACKBONES.build(tiny.SRVGG).state_dict())
+        except MissingDependencyError as reason:
+            pytest.skip(str(reason))
+    return net
+
+
+def image_side(net, side):
+    """The next side that keeps the network's rules."""
+    multiple = getattr(net, "size_multiple", 1)
+    return -(-max(side, getattr(net, "least_size_px", 1)) // multiple) * multiple
+
+
+@pytest.mark.parametrize(("h", "w"), [(16, 16), (17, 23), (1, 40), (32, 8)])
+@torch.no_grad()
+def test_image_backbone_takes_any_size_by_its_rule_and_batches(image_backbone, h, w):
+    net = image_backbone
+    h, w = image_side(net, h), image_side(net, w)
+    x = torch.rand(3, 3, h, w)
+    before = x.clone()
+    out = net(x)
+    assert net.input == "image"
+    assert out.shape == (3, 3, h * net.scale, w * net.scale)
+    assert out.isfinite().all()
+    assert torch.equal(x, before), "the caller's images were changed"
+    torch.testing.assert_close(out, torch.cat([net(image[None]) for image in x]), atol=1e-5, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_image_backbone_in_bf16_stays_close(image_backbone):
+    x = torch.rand(1, 3, 16, 20)
+    exact = image_backbone(x)
+    with torch.autocast("cpu", torch.bfloat16):
+        half = image_backbone(x)
+    assert (half.float() - exact).abs().max() < 0.03
+
+
+def test_image_backbone_trains_every_parameter(image_backbone):
+    if hasattr(image_backbone, "attach_weights"):
+        pytest.skip("it restores and is not trained")
+    net = image_backbone.train()
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.05)
+    net(torch.rand(1, 3, 16, 16)).square().mean().backward()
+    without = [name for name, p in net.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert not without
+
+
 @pytest.mark.parametrize("registry_and_config", [
     *((BACKBONES, cfg) for cfg in tiny.BACKBONES.values()),
     *((MODELS, cfg) for cfg in tiny.RESTORERS.values()),
@@ -127,7 +189,7 @@ class TestWindowBackbone:
 def test_config_and_state_round_trips(registry_and_config):
     registry, config = registry_and_config
     given = copy.deepcopy(config)
-    first = registry.build(config)
+    first = built(registry, config)
     assert config == given, "building changed the caller's config"
     again = registry.build(Config.fromstring(Config({"model": config}).pretty_text, ".py").model)
     missing, unexpected = again.load_state_dict(first.state_dict(), strict=True)

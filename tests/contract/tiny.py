@@ -28,6 +28,21 @@ CLIP_BACKBONES = {
 }
 # net(lq_BTCHW) -> hq_BCHW of the centre frame, T = net.num_frames, sides multiples of net.size_multiple
 WINDOW_BACKBONES = {"EDVR": EDVR}
+SRVGG = dict(type="SRVGGNetCompact", mid_channels=8, num_convs=1)
+# net(x_NCHW) -> y_NCHW
+IMAGE_BACKBONES = {
+    "BasicSRArch": dict(
+        type="BasicSRArch", name="RRDBNet", num_in_ch=3, num_out_ch=3, num_feat=8, num_block=1, num_grow_ch=4, scale=2
+    ),
+    "RRDBNet": dict(type="RRDBNet", mid_channels=8, num_blocks=1, growth_channels=4, upscale_factor=1),
+    "SRVGGNetCompact": SRVGG,
+    "SpandrelImageNetwork": dict(type="SpandrelImageNetwork"),
+    "SwinIR": dict(
+        type="SwinIR",
+        **dict(img_size=16, embed_dim=12, depths=[2], num_heads=[2], window_size=8, mlp_ratio=2.0),
+        **dict(drop_path_rate=0.0, upscale=2, upsampler="pixelshuffle"),
+    ),
+}
 # net(ref_NCHW, supp_NCHW) -> flow_N2HW
 FLOW_BACKBONES = {"SPyNet": SPYNET}
 # networks over latents, called by diffusion restorers
@@ -38,9 +53,24 @@ LATENT_BACKBONES = {
         **dict(context_dim=8, adapter=dict(type="VideoControlNet")),
     )
 }
-BACKBONES = {**CLIP_BACKBONES, **FLOW_BACKBONES, **LATENT_BACKBONES, **WINDOW_BACKBONES}
+BACKBONES = {
+    **CLIP_BACKBONES,
+    **FLOW_BACKBONES,
+    **IMAGE_BACKBONES,
+    **LATENT_BACKBONES,
+    **WINDOW_BACKBONES,
+}
 
 RESTORERS = {
+    "CascadeRestorer": dict(
+        type="CascadeRestorer",
+        stages=[
+            dict(type="ResampleRestorer", spatial="bicubic", temporal="blend"),
+            dict(type="RegressionRestorer", backbone=BASICVSR),
+        ],
+        requests=[dict(scale=1), {}],
+    ),
+    "FramewiseRestorer": dict(type="FramewiseRestorer", backbone=SRVGG, batch_frames=2),
     "ResampleRestorer": dict(type="ResampleRestorer", spatial="bicubic", temporal="blend"),
     "RegressionRestorer": dict(type="RegressionRestorer", backbone=BASICVSR),
     "SlidingWindowRestorer": dict(type="SlidingWindowRestorer", backbone=EDVR),

@@ -15,6 +15,9 @@ import numpy as np
 import torch
 
 from tests.paths import PARITY_DATA, SHARED_PARITY
+from vrestore.checkpoints.architectures import compare
+from vrestore.checkpoints.network import network_state, recognise
+from vrestore.checkpoints.weightless import weightless
 
 KEPT_BUFFERS = {"mean", "std", "relative_position_index", "attn_mask"}
 
@@ -29,6 +32,31 @@ def manifest() -> dict[str, dict]:
 
 def names(*prefixes: str) -> list[str]:
     return [name for name in manifest() if name.startswith(prefixes)]
+
+
+def key_lists(*prefixes: str) -> list[str]:
+    """Names of the lists of official names and shapes; none where they are absent."""
+    folder = SHARED_PARITY / "baselines" / "keys"
+    return sorted(p.stem for p in folder.glob("*.json") if p.stem.startswith(prefixes))
+
+
+def key_list(name: str) -> dict:
+    """Names and shapes (``keys``) and arguments (``args``) of an official variant."""
+    return json.loads((SHARED_PARITY / "baselines" / "keys" / f"{name}.json").read_text())
+
+
+def network_of_keys(listed: dict, **keywords) -> torch.nn.Module:
+    """The network that an official list is recognised as, without memory for its weights."""
+    integers = {name for name, dtype in listed["dtypes"].items() if dtype == "torch.int64"}
+    shapes = {
+        name: torch.empty(shape, dtype=torch.int64 if name in integers else torch.float32, device="meta")
+        for name, shape in listed["keys"].items()
+    }
+    architecture, renamed, arguments = recognise(network_state(shapes), listed["variant"], keywords)
+    with weightless():
+        network = architecture.build(arguments)
+    assert not compare(renamed, network.state_dict()).faults
+    return network
 
 
 def arrays(entry: dict) -> dict[str, np.ndarray]:

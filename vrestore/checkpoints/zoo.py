@@ -14,20 +14,22 @@ from safetensors import SafetensorError, safe_open
 
 from vrestore.checkpoints.architectures import identify
 from vrestore.checkpoints.download import fetch
-from vrestore.checkpoints.files import check_sha256, flatten, network_part, read_file
+from vrestore.checkpoints.files import StateDict, check_sha256, flatten, network_part, read_file
 from vrestore.checkpoints.index import Weights, closest_names, zoo
+from vrestore.checkpoints.interpolate import interpolate_weights
 from vrestore.checkpoints.materialise import as_dtype
 from vrestore.checkpoints.network import load_exactly, load_network, network_state
+from vrestore.checkpoints.recognised import foreign_state, restorer_of
 from vrestore.checkpoints.reference import REFERENCE, fill_with_reference
+from vrestore.checkpoints.stages import resolve_stages
 from vrestore.checkpoints.terms import restriction, tell_terms, tell_terms_of_file
 from vrestore.config import SUFFIXES, carried_folder, check_keys, load_config
 from vrestore.errors import ConfigError, RegistryError, WeightsError
 from vrestore.registry import LOSSES, MODELS
-from vrestore.restorers.base import BaseRestorer
+from vrestore.restorers.base import BaseRestorer, Place, WeightFiles
 
 logger = logging.getLogger("vrestore")
 
-Place = str | os.PathLike | Mapping[str, Any]  # where a file is, see `file_at`
 WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", ".pkl", ".bin")
 
 
@@ -40,7 +42,8 @@ def load_restorer(
 
     Args:
         name_or_config: a name of the zoo (`vrestore zoo` lists them), a config file (its `model` is taken), a weight
-            file that tells its model (as tools/train.py writes them), a dict, or a restorer.
+            file, a dict, or a restorer. A weight file tells its model where tools/train.py wrote it; of any other the
+            network is recognised: one of ours, or any single-image network that spandrel knows.
         weights: a weight file or address instead of the zoo's: a checkpoint of tools/train.py (its averaged weights are
             taken), its export, or an official release. ``"reference:"`` makes weights up from the names alone, to try
             or to time a method (see `vrestore.checkpoints.reference`).
@@ -55,7 +58,7 @@ def load_restorer(
         WeightsError: the weights are missing, damaged, cannot be downloaded, or do not fit.
     """
     model, known, source = _resolve(name_or_config)
-    restorer = model if isinstance(model, BaseRestorer) else MODELS.build(dict(model))
+    restorer = model if isinstance(model, BaseRestorer) else MODELS.build(resolve_stages(model, _resolve_stage))
     if not isinstance(restorer, BaseRestorer):
         raise ConfigError(f"{source} builds a {type(restorer).__name__}, which is no restorer (BaseRestorer)")
     given = {} if isinstance(model, BaseRestorer) else dict(restorer.weight_files)
@@ -79,7 +82,7 @@ def load_restorer(
             tell_terms_of_file(file)
     elif restorer.may_run_untrained:
         logger.warning("the restorer has random weights, as its config says: what it makes means nothing")
-    elif "backbone" not in given and not isinstance(model, BaseRestorer) and any(True for _ in restorer.parameters()):
+    elif not isinstance(model, BaseRestorer) and _lacks_weights(restorer, given):
         if not isinstance(name_or_config, Mapping):
             raise ConfigError(f"{source} needs weights and names none; give a weight file (weights=…, --weights FILE)")
         logger.warning("the restorer has random weights: none were given")
@@ -91,23 +94,27 @@ def load_restorer(
     return restorer.eval().to(device)
 
 
-def load_weights(restorer: BaseRestorer, file: str | os.PathLike) -> None:
+def load_weights(restorer: BaseRestorer, file: WeightFiles) -> None:
     """Load a weight file into a restorer: every weight that restoring needs, and none of another model.
 
-    Files of whole restorers, of the network alone under our names, and of official releases are served. The state of
-    losses is needed for training only and may be absent.
+    Files of whole restorers, of the network alone under our names, and of official releases are served, and several
+    of a kind with shares, ``[(file, 0.3), (file, 0.7)]``. The state of losses is needed for training only and may be
+    absent.
 
     Raises:
         WeightsError: the file cannot be read or does not fit.
     """
-    state = flatten(read_file(file), str(file))
+    backbone: Any = getattr(restorer, "backbone", None)
+    if hasattr(backbone, "attach_weights"):  # a network that its weights decide
+        backbone.attach_weights(foreign_state(_given(file)), str(file))
+        return
+    state = _flat_state(file)
     own = restorer.state_dict()
     losses = tuple(f"{name}." for name, module in restorer.named_modules() if type(module) in _loss_classes())
     if any(name in own for name in state if not name.startswith(losses)):
         kept = {name: value for name, value in own.items() if name.startswith(losses) and name not in state}
         load_exactly(restorer, {**kept, **state}, f"{file} for {type(restorer).__name__}")
         return
-    backbone = getattr(restorer, "backbone", None)
     if not isinstance(backbone, torch.nn.Module):
         raise WeightsError(f"{file} shares no name with the weights of {type(restorer).__name__}")
     network, architecture = network_part(state), None
@@ -116,7 +123,7 @@ def load_weights(restorer: BaseRestorer, file: str | os.PathLike) -> None:
     load_exactly(backbone, network, f"{file} for {type(backbone).__name__}", architecture)
 
 
-def load_part(restorer: BaseRestorer, part: str, place: Place) -> None:
+def load_part(restorer: BaseRestorer, part: str, place: WeightFiles) -> None:
     """Load the weight file of one part of a restorer, in the precision that the restorer asks for.
 
     Args:
@@ -125,31 +132,49 @@ def load_part(restorer: BaseRestorer, part: str, place: Place) -> None:
         place: where the file is, see `file_at`.
 
     A network is filled in place; a text encoder, which is none, gets its tower attached. The text tower may be absent:
-    the encoder says what to download once a prompt needs it.
+    the encoder says what to download once a prompt needs it. A part may be a restorer itself (``stages.0``), and a part
+    of one (``stages.0.backbone``).
 
     Raises:
         WeightsError: the file cannot be read or does not fit.
     """
-    target = getattr(restorer, part)
-    if not isinstance(target, torch.nn.Module):
-        tower: Path | None
-        try:
-            tower = file_at(place)
-        except WeightsError as error:
-            logger.warning(f"the {part} has no weights: {error}")
-            tower = Path(place["file"]) if isinstance(place, Mapping) and place.get("file") else None
-        if tower is not None and tower.is_file():
-            target.attach(load_network(tower))
-        else:
-            target.weights = tower and str(tower)
+    owner, _, name = part.rpartition(".")
+    holder: Any = restorer.get_submodule(owner)
+    if owner and isinstance(holder, BaseRestorer):
+        load_part(holder, name, place)
         return
-    path = file_at(place)
+    target = getattr(holder, name)
+    if isinstance(target, BaseRestorer):
+        load_weights(target, place)
+        return
+    if isinstance(target, torch.nn.Module) and hasattr(target, "attach_weights"):
+        load_weights(restorer, place)
+        return
+    if not isinstance(target, torch.nn.Module):
+        _attach_tower(target, part, place)
+        return
     dtype = as_dtype(restorer.weights_dtype) if part == "backbone" and restorer.weights_dtype else None
-    state = network_state(path)
+    given = _given(place)
+    state = network_state(given) if isinstance(given, Path) else network_part(interpolate_weights(given))
+    source = str(given if isinstance(given, Path) else place)
     architecture = None
     if state.keys() != target.state_dict().keys():
-        architecture, state = identify(state, str(path))
-    load_exactly(target, state, f"{path} for the {part}, {type(target).__name__},", architecture, dtype=dtype)
+        architecture, state = identify(state, source)
+    load_exactly(target, state, f"{source} for the {part}, {type(target).__name__},", architecture, dtype=dtype)
+
+
+def _attach_tower(encoder: Any, part: str, place: Any) -> None:
+    """Give a text encoder its tower; where the file is absent, only its place."""
+    tower: Path | None
+    try:
+        tower = file_at(place)
+    except WeightsError as error:
+        logger.warning(f"the {part} has no weights: {error}")
+        tower = Path(place["file"]) if isinstance(place, Mapping) and place.get("file") else None
+    if tower is not None and tower.is_file():
+        encoder.attach(load_network(tower))
+    else:
+        encoder.weights = tower and str(tower)
 
 
 def file_at(place: Place) -> Path:
@@ -235,16 +260,51 @@ def _resolve(what: Any) -> tuple[Mapping[str, Any] | BaseRestorer, Weights | Non
     )
 
 
+def _resolve_stage(name: str, with_weights: bool) -> tuple[Any, str | None]:
+    """The config of a restorer that a cascade names, and its weight file."""
+    model, known, _ = _resolve(name)
+    if known is None or not with_weights:
+        return model, None
+    if known.licence:
+        tell_terms(name, known.licence, known.source)
+    return model, str(locate(known))
+
+
+def _lacks_weights(restorer: BaseRestorer, given: Mapping[str, Any], prefix: str = "") -> bool:
+    """Whether a restorer, or a restorer within it, has parameters and is given no weights for them."""
+    stages = getattr(restorer, "stages", None)
+    if stages is not None:
+        return any(_lacks_weights(stage, given, f"{prefix}stages.{i}.") for i, stage in enumerate(stages))
+    if restorer.may_run_untrained or f"{prefix}backbone" in given or prefix.rstrip(".") in given:
+        return False
+    return any(True for _ in restorer.parameters())
+
+
+def _flat_state(file: WeightFiles) -> StateDict:
+    given = _given(file)
+    return flatten(read_file(given), str(file)) if isinstance(given, Path) else interpolate_weights(given)
+
+
+def _given(file: WeightFiles) -> Any:
+    """A weight file's path, or the paths and shares of several; addresses are downloaded."""
+    if isinstance(file, (str, os.PathLike, Mapping)):
+        return file_at(file)
+    try:
+        return [(file_at(path), share) for path, share in file]
+    except (TypeError, ValueError):
+        raise ConfigError(f"weights must be a file or [(file, share), …], got {file!r}") from None
+
+
 def _given_file(weights: str | os.PathLike) -> Path:
     text = os.fspath(weights)
     return fetch(text) if text.startswith(("http://", "https://")) else Path(text).expanduser()
 
 
 def model_told_by(file: Path) -> Mapping[str, Any]:
-    """The restorer's config that tools/train.py wrote into a weight file.
+    """The restorer's config that tools/train.py wrote into a weight file; else that of the network it is recognised by.
 
     Raises:
-        WeightsError: the file cannot be read, or tells no model.
+        WeightsError: the file cannot be read, or tells no model and is of no known network.
     """
     told: Any = None
     if file.suffix == ".safetensors" and file.is_file():
@@ -257,9 +317,14 @@ def model_told_by(file: Path) -> Mapping[str, Any]:
         content = read_file(file)
         meta = content.get("meta") if isinstance(content, Mapping) else None
         told = meta.get("model") if isinstance(meta, Mapping) else None
-    if not isinstance(told, Mapping) or "type" not in told:
-        raise WeightsError(f"{file} does not tell which model it belongs to; name the model or a config beside it")
-    return told
+    if isinstance(told, Mapping) and "type" in told:
+        return told
+    try:
+        return restorer_of(file)
+    except WeightsError as error:
+        raise WeightsError(
+            f"{file} does not tell which model it belongs to; name the model or a config beside it ({error})"
+        ) from error
 
 
 def _tell_terms_of_part(place: Any, restorer: BaseRestorer, source: str) -> None:

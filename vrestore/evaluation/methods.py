@@ -121,6 +121,7 @@ def _names_weights(model: Any) -> bool:
     """Whether a restorer's config names weights somewhere itself."""
     if isinstance(model, Mapping):
         named = any(model.get(key) for key in ("init_cfg", "pretrained", "weights", "checkpoint"))
+        named = named or any(isinstance(stage, str) for stage in (model.get("model"), *(model.get("stages") or ())))
         return named or any(_names_weights(value) for value in model.values())
     return isinstance(model, (list, tuple)) and any(_names_weights(item) for item in model)
 

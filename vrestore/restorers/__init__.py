@@ -2,6 +2,8 @@
 
 from vrestore.restorers.base import BaseRestorer
 from vrestore.restorers.capabilities import Capabilities, Scales
+from vrestore.restorers.cascade import CascadeRestorer
+from vrestore.restorers.framewise import FramewiseRestorer
 from vrestore.restorers.regression import RegressionRestorer
 from vrestore.restorers.request import Request
 from vrestore.restorers.resample import ResampleRestorer
@@ -11,6 +13,8 @@ from vrestore.restorers.venhancer import VEnhancer
 __all__ = [
     "BaseRestorer",
     "Capabilities",
+    "CascadeRestorer",
+    "FramewiseRestorer",
     "RegressionRestorer",
     "Request",
     "ResampleRestorer",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -16,6 +17,11 @@ from vrestore.memory import GIB, MemoryNeed, free_memory_bytes
 from vrestore.restorers.capabilities import Capabilities
 from vrestore.restorers.request import Request
 
+# Where a weight file is: a path, an address, or dict(file=…, url=…, sha256=…).
+Place = str | os.PathLike | Mapping[str, Any]
+# A weight file, or several with their shares.
+WeightFiles = Place | Sequence[tuple[Place, float]]
+
 AUTOCAST_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -27,13 +33,14 @@ class BaseRestorer(BaseModel):
 
     Attributes:
         weight_files: where its parts' weights are, by the name of the part: a path, an address, or dict(file=…, url=…,
-            sha256=…); `vrestore.load_restorer` loads them.
+            sha256=…); `vrestore.load_restorer` loads them. Several with shares, ``[(file, 0.3), (file, 0.7)]``, are
+            interpolated.
         weights_dtype: precision that they are loaded in; None is the network's own.
         may_run_untrained: whether it is meant to run with random weights, as tests and timings do.
         on_progress: told by restorers that work long on one clip how much of it is done, 0 to 1.
     """
 
-    weight_files: dict[str, Any] = {}
+    weight_files: dict[str, WeightFiles] = {}
     weights_dtype: str | None = None
     may_run_untrained: bool = False
     on_progress: Callable[[float], None] | None = None
@@ -78,7 +85,7 @@ class BaseRestorer(BaseModel):
         caps = self.capabilities
         caps.check(request, t, h, w)
         self.check_memory(request, t, h, w)
-        padded = pad_to_multiple(frames_TCHW.to(self.device_of(frames_TCHW), torch.float32), caps.size_multiple)
+        padded = self.pad(frames_TCHW.to(self.device_of(frames_TCHW), torch.float32))
         return self._finished_pieces(padded, request, h, w)
 
     def device_of(self, frames: Tensor | None = None) -> torch.device:
@@ -145,6 +152,10 @@ class BaseRestorer(BaseModel):
             return request.size
         factor = self.capabilities.factor(request)
         return round(height * factor), round(width * factor)
+
+    def pad(self, frames_TCHW: Tensor) -> Tensor:
+        """Checked frames as `restore_frames` gets them: padded to the right and to the bottom."""
+        return pad_to_multiple(frames_TCHW, self.capabilities.size_multiple)
 
     def restore_frames(self, frames_TCHW: Tensor, request: Request) -> Tensor:
         """Restore checked frames whose sides are multiples of `size_multiple`; the result may leave [0, 1].

@@ -30,7 +30,12 @@ class RegressionRestorer(BaseRestorer):
         chunk_drift_db: PSNR in dB between a clip restored in such blocks and restored whole, as measured
             (tools/benchmarks/chunk_drift.py).
         weights_licence: licence of the weights in use, shown with the capabilities.
+
+    Raises:
+        ConfigError: the network takes something else than clips.
     """
+
+    network_input = "clip"
 
     def __init__(
         self,
@@ -47,6 +52,12 @@ class RegressionRestorer(BaseRestorer):
     ):
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         self.backbone = BACKBONES.build(backbone)
+        kind = getattr(self.backbone, "input", self.network_input)
+        if isinstance(kind, str) and kind != self.network_input:
+            raise ConfigError(
+                f"{type(self).__name__} runs networks for {self.network_input}s; {type(self.backbone).__name__} is one "
+                f"for {kind}s (FramewiseRestorer: images, RegressionRestorer: clips, SlidingWindowRestorer: windows)"
+            )
         self.pixel_loss = LOSSES.build(pixel_loss or {"type": "CharbonnierLoss"})
         self.auxiliary_losses = nn.ModuleDict({k: LOSSES.build(v) for k, v in (auxiliary_losses or {}).items()})
         own_multiple = getattr(self.backbone, "size_multiple", 1)
@@ -72,11 +83,15 @@ class RegressionRestorer(BaseRestorer):
         )
 
     def restore_frames(self, frames_TCHW: Tensor, request: Request) -> Tensor:
-        return self.backbone(frames_TCHW.unsqueeze(0)).squeeze(0)
+        return self.run_network(frames_TCHW.unsqueeze(0)).squeeze(0)
+
+    def run_network(self, lq: Tensor) -> Tensor:
+        """Clips (B, T, 3, h, w) through the network."""
+        return self.backbone(lq)
 
     def loss(self, lq: Tensor, hq: Tensor, record: list | None = None) -> dict[str, Tensor]:
         if not self.auxiliary_losses:
-            prediction, intermediates = self.backbone(lq), {}
+            prediction, intermediates = self.run_network(lq), {}
         else:
             prediction, intermediates = self.backbone(lq, return_intermediates=True)
         if prediction.shape != hq.shape:

@@ -7,8 +7,21 @@ from vrestore.checkpoints.families import (
     iconvsr,
     openclip,
     realbasicvsr,
+    realesrgan,
+    swinir,
     vae,
     venhancer,
 )
 
-__all__ = ["basicvsr", "basicvsr_plusplus", "edvr", "iconvsr", "openclip", "realbasicvsr", "vae", "venhancer"]
+__all__ = [
+    "basicvsr",
+    "basicvsr_plusplus",
+    "edvr",
+    "iconvsr",
+    "openclip",
+    "realbasicvsr",
+    "realesrgan",
+    "swinir",
+    "vae",
+    "venhancer",
+]

@@ -52,6 +52,7 @@ register_architecture(
         rules=(*SPYNET_RULES, *TRUNK_RULES, *UPSAMPLE_RULES),
         keywords={"spynet": None, "cpu_cache_length": 100},  # spynet: told by the shapes of a SPyNet, not of others
         constants=r"(^|\.)spynet\.(mean|std)$",
+        restorer={"type": "RegressionRestorer"},
     )
 )
 
