@@ -50,10 +50,10 @@ class IFNet(nn.Module):
             raise ValueError(f"IFNet has {len(SCALES)} blocks: channels must name as many numbers, got {channels!r}")
         self.any_time = bool(arbitrary_time)
         told = int(self.any_time)
-        for i, width in enumerate(channels):
-            # two frames; then their warped versions, the mask and the flows too; the time where it is told
-            in_channels = 6 + told if i == 0 else 17 + told
-            self.add_module(f"block{i}", IFBlock(in_channels, width, num_convs))
+        # two frames; then their warped versions, the mask and the flows too; the time where it is told
+        self.block0 = IFBlock(6 + told, channels[0], num_convs)
+        self.block1 = IFBlock(17 + told, channels[1], num_convs)
+        self.block2 = IFBlock(17 + told, channels[2], num_convs)
         self.contextnet = ContextNet(context_channels)
         self.unet = RefineUNet(context_channels)
 
@@ -136,9 +136,10 @@ class ContextNet(nn.Module):
 
     def __init__(self, channels: int):
         super().__init__()
-        widths = [3, *(channels * 2**i for i in range(4))]
-        for i in range(4):
-            self.add_module(f"conv{i + 1}", TwoConvs(widths[i], widths[i + 1]))
+        self.conv1 = TwoConvs(3, channels)
+        self.conv2 = TwoConvs(channels, 2 * channels)
+        self.conv3 = TwoConvs(2 * channels, 4 * channels)
+        self.conv4 = TwoConvs(4 * channels, 8 * channels)
 
     def forward(self, img: Tensor, flow: Tensor) -> list[Tensor]:
         """Warped features (N, C, H/2, W/2), …, (N, 8C, H/16, W/16) of a frame (N, 3, H, W)."""

@@ -1,4 +1,4 @@
-"""RIFE v4 (Practical-RIFE): the interpolation networks that followed the paper, with their releases' parameter names."""
+"""RIFE v4 (Practical-RIFE): what followed the paper's IFNet, with the parameter names of its releases."""
 
 from __future__ import annotations
 
@@ -156,8 +156,8 @@ class RIFE(nn.Module):
             flow = flow + flow_step
             mask = new_mask if self.has_encoder else mask + new_mask
         share = torch.sigmoid(mask)
-        (warped0,), (warped1,) = _warp_all([img0], flow[:, :2]), _warp_all([img1], flow[:, 2:4])
-        frame = (warped0 * share + warped1 * (1 - share)).to(img0.dtype)
+        (from0,), (from1,) = _warp_all([img0], flow[:, :2]), _warp_all([img1], flow[:, 2:4])
+        frame = (from0 * share + from1 * (1 - share)).to(img0.dtype)
         return (frame, {"flow": flow, "mask": share}) if return_intermediates else frame
 
     def _run(

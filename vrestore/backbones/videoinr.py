@@ -180,7 +180,7 @@ def _at_points(network: Siren, *parts: Tensor) -> Tensor:
 
 
 def _wanted_size(scale: Any, h: int, w: int) -> tuple[int, int]:
-    if isinstance(scale, Real) and scale > 0:
+    if isinstance(scale, (int, float)) and scale > 0:
         return max(round(h * float(scale)), 1), max(round(w * float(scale)), 1)
     try:  # numbers, tensors, or a batch's list of the same number
         size = tuple(int(torch.as_tensor(side).reshape(-1)[0]) for side in scale)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 import torch.nn as nn
@@ -24,7 +25,7 @@ class Siren(nn.Module):
     def __init__(self, in_features: int, hidden: Sequence[int], out_features: int):
         super().__init__()
         widths = [in_features, *hidden]
-        layers: list[nn.Module] = [SineLayer(a, b) for a, b in zip(widths, widths[1:], strict=False)]
+        layers: list[nn.Module] = [SineLayer(a, b) for a, b in pairwise(widths)]
         self.net = nn.Sequential(*layers, nn.Linear(widths[-1], out_features))
         self._init_weights()
 

@@ -2,9 +2,21 @@
 
 from vrestore.restorers.base import BaseRestorer
 from vrestore.restorers.capabilities import Capabilities, Scales
+from vrestore.restorers.interpolation import InterpolationRestorer
 from vrestore.restorers.regression import RegressionRestorer
 from vrestore.restorers.request import Request
 from vrestore.restorers.resample import ResampleRestorer
+from vrestore.restorers.space_time import SpaceTimeRestorer
 from vrestore.restorers.venhancer import VEnhancer
 
-__all__ = ["BaseRestorer", "Capabilities", "RegressionRestorer", "Request", "ResampleRestorer", "Scales", "VEnhancer"]
+__all__ = [
+    "BaseRestorer",
+    "Capabilities",
+    "InterpolationRestorer",
+    "RegressionRestorer",
+    "Request",
+    "ResampleRestorer",
+    "Scales",
+    "SpaceTimeRestorer",
+    "VEnhancer",
+]

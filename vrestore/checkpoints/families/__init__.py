@@ -1,5 +1,5 @@
 """The architectures whose weights `load_network` knows; importing a family registers it."""
 
-from vrestore.checkpoints.families import basicvsr, openclip, vae, venhancer
+from vrestore.checkpoints.families import basicvsr, openclip, rife, vae, venhancer, videoinr, zooming_slowmo
 
-__all__ = ["basicvsr", "openclip", "vae", "venhancer"]
+__all__ = ["basicvsr", "openclip", "rife", "vae", "venhancer", "videoinr", "zooming_slowmo"]
