@@ -160,15 +160,9 @@ def check_frames(frames_TCHW: Tensor) -> None:
 
 
 def pad_to_multiple(frames_TCHW: Tensor, multiple: int) -> Tensor:
-    """Pad right and bottom up to a multiple, as `pad_to_size` does."""
+    """Pad right and bottom up to a multiple by mirroring; sides shorter than the padding repeat their last pixel."""
     h, w = frames_TCHW.shape[-2:]
-    return pad_to_size(frames_TCHW, (h + -h % multiple, w + -w % multiple))
-
-
-def pad_to_size(frames_TCHW: Tensor, size: tuple[int, int]) -> Tensor:
-    """Pad right and bottom up to (height, width) by mirroring; short sides repeat their last pixel instead."""
-    h, w = frames_TCHW.shape[-2:]
-    down, right = size[0] - h, size[1] - w
+    down, right = -h % multiple, -w % multiple
     if not down and not right:
         return frames_TCHW
     mode = "reflect" if down < h and right < w else "replicate"
