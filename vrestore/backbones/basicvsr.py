@@ -7,6 +7,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
 
+from vrestore.backbones.clip_flow import compute_flow
 from vrestore.backbones.spynet import SPyNet  # noqa: F401  (registers the default flow network)
 from vrestore.layers.flow_warp import flow_warp
 from vrestore.layers.residual import ResidualBlocksWithInputConv, he_init
@@ -63,7 +64,7 @@ class BasicVSR(nn.Module):
         Returns:
             Clips (B, T, 3, 4h, 4w), not clamped.
         """
-        flows_backward, flows_forward = self.compute_flow(lq)
+        flows_backward, flows_forward = compute_flow(self.spynet, lq)
         backward = self._propagate_backward(lq, flows_backward)
         outputs = []
         feature = lq.new_zeros(lq.shape[0], self.mid_channels, *lq.shape[-2:])
@@ -76,22 +77,6 @@ class BasicVSR(nn.Module):
         if return_intermediates:
             return hq, {"flows_backward": flows_backward, "flows_forward": flows_forward}
         return hq
-
-    def compute_flow(self, lq: Tensor) -> tuple[Tensor, Tensor]:
-        """Flows between neighbours: ``backward[i]`` warps frame i+1 onto i, ``forward[i]`` warps frame i onto i+1.
-
-        A mirrored clip (its second half is its first half reversed) needs the backward flows only: forward flows are
-        theirs in reverse order.
-        """
-        b, t, c, h, w = lq.shape
-        if t == 1:
-            empty = lq.new_zeros(b, 0, 2, h, w)
-            return empty, empty
-        first, second = lq[:, :-1].reshape(-1, c, h, w), lq[:, 1:].reshape(-1, c, h, w)
-        backward = self.spynet(first, second).view(b, t - 1, 2, h, w)
-        if is_mirror_extended(lq):
-            return backward, backward.flip(1)
-        return backward, self.spynet(second, first).view(b, t - 1, 2, h, w)
 
     def _propagate_backward(self, lq: Tensor, flows: Tensor) -> list[Tensor]:
         b, t, _, h, w = lq.shape
@@ -111,9 +96,3 @@ class BasicVSR(nn.Module):
         x = F.leaky_relu(self.conv_hr(x), 0.1, inplace=True)
         base = F.interpolate(frame, scale_factor=4, mode="bilinear", align_corners=False)
         return self.conv_last(x).to(base.dtype) + base
-
-
-def is_mirror_extended(lq: Tensor) -> bool:
-    """Whether every clip (B, T, C, h, w) is an even number of frames whose second half mirrors the first exactly."""
-    t = lq.shape[1]
-    return t % 2 == 0 and torch.equal(lq[:, : t // 2], lq[:, t // 2 :].flip(1))
