@@ -6,7 +6,6 @@ import torch.nn.functional as F
 
 from vrestore.errors import RequestError
 from vrestore.restorers import BaseRestorer, Capabilities, Request, Scales
-from vrestore.restorers.base import pad_to_multiple
 
 
 class Doubler(BaseRestorer):
@@ -58,13 +57,6 @@ def test_a_target_size_is_resampled_to():
 def test_wrong_frames_are_named(frames, message):
     with pytest.raises(RequestError, match=message):
         Doubler().restore(frames)
-
-
-def test_padding_mirrors_and_falls_back_on_repeating():
-    frames = torch.arange(4.0).view(1, 1, 1, 4).expand(1, 1, 4, 4)
-    assert pad_to_multiple(frames, 6)[0, 0, 0].tolist() == [0, 1, 2, 3, 2, 1]
-    assert pad_to_multiple(frames[..., :2], 6)[0, 0, 0].tolist() == [0, 1, 1, 1, 1, 1]
-    assert pad_to_multiple(frames, 4) is frames
 
 
 def test_modes_of_forward():

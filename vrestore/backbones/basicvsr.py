@@ -11,12 +11,12 @@ from vrestore.backbones.clip_flow import compute_flow
 from vrestore.backbones.spynet import SPyNet  # noqa: F401  (registers the default flow network)
 from vrestore.layers.flow_warp import flow_warp
 from vrestore.layers.residual import ResidualBlocksWithInputConv, he_init
-from vrestore.layers.upsample import PixelShufflePack
+from vrestore.layers.tail import UpsamplingTail, bilinear_x4
 from vrestore.registry import BACKBONES
 
 
 @BACKBONES.register_module()
-class BasicVSR(nn.Module):
+class BasicVSR(UpsamplingTail):
     """Bidirectional recurrent propagation with flow alignment, x4.
 
     Args:
@@ -35,23 +35,9 @@ class BasicVSR(nn.Module):
         self.backward_resblocks = ResidualBlocksWithInputConv(mid_channels + 3, mid_channels, num_blocks)
         self.forward_resblocks = ResidualBlocksWithInputConv(mid_channels + 3, mid_channels, num_blocks)
         self.fusion = nn.Conv2d(mid_channels * 2, mid_channels, 1, 1, 0)
-        self.upsample1 = PixelShufflePack(mid_channels, mid_channels)
-        self.upsample2 = PixelShufflePack(mid_channels, hr_channels)
-        self.conv_hr = nn.Conv2d(hr_channels, hr_channels, 3, 1, 1)
-        self.conv_last = nn.Conv2d(hr_channels, 3, 3, 1, 1)
-        self._init_weights()
-
-    def _init_weights(self) -> None:
-        """Keep the signal's size through the layers outside the residual branches; start at the bilinear base exactly.
-
-        A last layer that starts with random weights adds noise which the first steps remove by silencing the features
-        below it, and training then stands still for hundreds of steps.
-        """
         for part in (self.backward_resblocks.main[0], self.forward_resblocks.main[0], self.fusion):
             he_init(part, slope=0.1)
-        for part in (self.upsample1, self.upsample2, self.conv_hr):
-            he_init(part, slope=0.1)
-        he_init(self.conv_last, scale=0.0)
+        self._add_tail(mid_channels, hr_channels)
 
     def forward(self, lq: Tensor, return_intermediates: bool = False) -> Tensor | tuple[Tensor, dict[str, Tensor]]:
         """Upsample clips by 4.
@@ -90,9 +76,5 @@ class BasicVSR(nn.Module):
         return features
 
     def _upsample(self, backward: Tensor, forward: Tensor, frame: Tensor) -> Tensor:
-        x = F.leaky_relu(self.fusion(torch.cat([backward, forward], dim=1)), 0.1, inplace=True)
-        x = F.leaky_relu(self.upsample1(x), 0.1, inplace=True)
-        x = F.leaky_relu(self.upsample2(x), 0.1, inplace=True)
-        x = F.leaky_relu(self.conv_hr(x), 0.1, inplace=True)
-        base = F.interpolate(frame, scale_factor=4, mode="bilinear", align_corners=False)
-        return self.conv_last(x).to(base.dtype) + base
+        fused = F.leaky_relu(self.fusion(torch.cat([backward, forward], dim=1)), 0.1, inplace=True)
+        return self._tail(fused, bilinear_x4(frame))

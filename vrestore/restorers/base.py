@@ -8,6 +8,7 @@ from mmengine.model import BaseModel
 from torch import Tensor
 
 from vrestore.errors import RequestError
+from vrestore.layers.padding import pad_to_multiple
 from vrestore.restorers.capabilities import Capabilities
 from vrestore.restorers.request import Request
 
@@ -157,16 +158,6 @@ def check_frames(frames_TCHW: Tensor) -> None:
     low, high = frames_TCHW.amin().item(), frames_TCHW.amax().item()
     if not (low >= -1e-3 and high <= 1 + 1e-3):  # also catches NaN
         raise RequestError(f"frames must lie in [0, 1], got values from {low:g} to {high:g}")
-
-
-def pad_to_multiple(frames_TCHW: Tensor, multiple: int) -> Tensor:
-    """Pad right and bottom up to a multiple by mirroring; sides shorter than the padding repeat their last pixel."""
-    h, w = frames_TCHW.shape[-2:]
-    down, right = -h % multiple, -w % multiple
-    if not down and not right:
-        return frames_TCHW
-    mode = "reflect" if down < h and right < w else "replicate"
-    return F.pad(frames_TCHW, (0, right, 0, down), mode=mode)
 
 
 def resize_to(frames_TCHW: Tensor, size: tuple[int, int]) -> Tensor:
