@@ -14,3 +14,18 @@ def pad_to_multiple(frames_TCHW: Tensor, multiple: int) -> Tensor:
         return frames_TCHW
     mode = "reflect" if down < h and right < w else "replicate"
     return F.pad(frames_TCHW, (0, right, 0, down), mode=mode)
+
+
+def pad_to_size(frames_TCHW: Tensor, height: int, width: int) -> Tensor:
+    """Pad right and bottom by mirroring as far as a side reaches, and from there on by repeating the last pixel.
+
+    Each side for itself, so that a frame smaller than what is added to it still continues like a picture.
+    """
+    h, w = frames_TCHW.shape[-2:]
+    down, right = height - h, width - w
+    mirrored = (0, min(right, w - 1), 0, min(down, h - 1))
+    rest = (0, right - mirrored[1], 0, down - mirrored[3])
+    for padding, mode in ((mirrored, "reflect"), (rest, "replicate")):
+        if any(padding):
+            frames_TCHW = F.pad(frames_TCHW, padding, mode=mode)
+    return frames_TCHW

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from vrestore.errors import ConfigError
+from vrestore.layers.padding import pad_to_size
 from vrestore.registry import BACKBONES, LOSSES, MODELS
-from vrestore.restorers.base import BaseRestorer, pad_to_size
+from vrestore.restorers.base import BaseRestorer
 from vrestore.restorers.capabilities import Capabilities, Scales
 from vrestore.restorers.interpolation import ANY_TIME, steps_between
 from vrestore.restorers.moments import Moment, batches, in_pairs, plan_moments
@@ -131,7 +132,7 @@ class SpaceTimeRestorer(BaseRestorer):
         (padded_h, made_h), (padded_w, made_w) = (
             fitting_sides(side, wanted, multiple) for side, wanted in zip((h, w), size, strict=True)
         )
-        padded = pad_to_size(frames_TCHW, (padded_h, padded_w))
+        padded = pad_to_size(frames_TCHW, padded_h, padded_w)
         made: list[Tensor] = []  # one for each different moment, in their order
         for batch in batches(in_pairs(moments, t), self.batch_pairs):
             first = torch.tensor([i for i, _ in batch], device=padded.device)
