@@ -78,7 +78,7 @@ class IFNet(nn.Module):
         frames = [img0, img1]
         if self.any_time:
             frames.append(time_map(timestep, img0))
-        elif isinstance(timestep, Tensor) or timestep != 0.5:
+        elif not (torch.as_tensor(timestep) == 0.5).all():
             raise ValueError(
                 f"IFNet without arbitrary_time knows the middle of two frames only (timestep=0.5), got "
                 f"timestep={timestep!r}"

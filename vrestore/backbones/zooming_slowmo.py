@@ -38,11 +38,6 @@ class SpaceTimeFeatures(FeaturePyramid):
         hr_channels: int = 64,
     ):
         super().__init__(mid_channels)
-        if mid_channels % deform_groups:
-            raise ValueError(
-                f"{type(self).__name__}: mid_channels must be a multiple of deform_groups, got {mid_channels} and "
-                f"{deform_groups}"
-            )
         self.mid_channels = mid_channels
         self.conv_first = nn.Conv2d(3, mid_channels, 3, 1, 1)
         self.feature_extraction = nn.Sequential(*(ResidualBlockNoBN(mid_channels) for _ in range(front_blocks)))

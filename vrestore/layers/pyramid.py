@@ -11,8 +11,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
 
-from vrestore.layers.deform_conv import modulated_deform_conv2d
-from vrestore.layers.zeroed import zeroed
+from vrestore.layers.deform_conv_pack import ModulatedDeformConvPack
 
 SLOPE = 0.1
 
@@ -77,7 +76,7 @@ class MutualAlignment(nn.Module):
                 self.add_module(f"L{level}_offset_conv2_{side}", nn.Conv2d(width, channels, 3, 1, 1))
                 if level < 3:
                     self.add_module(f"L{level}_offset_conv3_{side}", nn.Conv2d(channels, channels, 3, 1, 1))
-                self.add_module(f"L{level}_dcnpack_{side}", DeformConvPack(channels, channels, deform_groups))
+                self.add_module(f"L{level}_dcnpack_{side}", _deform_conv(channels, deform_groups))
                 if level < 3:
                     self.add_module(f"L{level}_fea_conv_{side}", nn.Conv2d(2 * channels, channels, 3, 1, 1))
 
@@ -106,29 +105,8 @@ class MutualAlignment(nn.Module):
         return features
 
 
-class DeformConvPack(nn.Module):
-    """A modulated deformable 3x3 convolution whose offsets and masks come from features of their own.
-
-    Args:
-        in_channels, out_channels: of the convolution.
-        deform_groups: groups of channels that share an offset.
-    """
-
-    def __init__(self, in_channels: int, out_channels: int, deform_groups: int):
-        super().__init__()
-        self.deform_groups = deform_groups
-        plain = nn.Conv2d(in_channels, out_channels, 3, 1, 1)
-        self.weight, self.bias = plain.weight, plain.bias
-        # zero offsets and equal masks to begin with: a plain convolution
-        self.conv_offset_mask = zeroed(nn.Conv2d(in_channels, deform_groups * 27, 3, 1, 1))
-
-    def forward(self, x: Tensor, offset_features: Tensor) -> Tensor:
-        """(N, out_channels, H, W) of features `x` and features of the offset (N, in_channels, H, W)."""
-        groups = self.deform_groups
-        offset, mask = self.conv_offset_mask(offset_features).split([groups * 18, groups * 9], dim=1)
-        return modulated_deform_conv2d(
-            x, offset, mask.sigmoid(), self.weight, self.bias, padding=1, deform_groups=groups
-        )
+def _deform_conv(channels: int, deform_groups: int) -> ModulatedDeformConvPack:
+    return ModulatedDeformConvPack(channels, channels, deform_groups, offset_name="conv_offset_mask")
 
 
 def _double(x: Tensor) -> Tensor:

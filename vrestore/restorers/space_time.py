@@ -112,26 +112,27 @@ class SpaceTimeRestorer(BaseRestorer):
     def restore_frames(self, frames_TCHW: Tensor, request: Request) -> Tensor:
         moments = plan_moments(len(frames_TCHW), request.time_factor())
         if self.over_pairs:
-            return self._restore_pairs(frames_TCHW, moments, self._reached_size(request, *frames_TCHW.shape[-2:]))
+            return self._restore_pairs(frames_TCHW, moments, self._factors(request, *frames_TCHW.shape[-2:]))
         clip = self.backbone(frames_TCHW[None])[0]
         shown = [int((i + time) * self.backbone.time_scale) for i, time in moments]
         return clip[torch.tensor(shown, device=clip.device)]
 
-    def _reached_size(self, request: Request, height: int, width: int) -> tuple[int, int]:
-        """The size that the network makes: the asked one, where it is no more than 8 times and no less than once."""
+    def _factors(self, request: Request, height: int, width: int) -> tuple[float, float]:
+        """Of height and width; those of an asked size only where the network serves them."""
         if request.size is not None:
             factors = request.size[0] / height, request.size[1] / width
             if SPATIAL[0] <= min(factors) <= max(factors) <= SPATIAL[1]:
-                return request.size
+                return factors
         factor = self.capabilities.factor(request)
-        return round(height * factor), round(width * factor)
+        return factor, factor
 
-    def _restore_pairs(self, frames_TCHW: Tensor, moments: list[Moment], size: tuple[int, int]) -> Tensor:
+    def _restore_pairs(self, frames_TCHW: Tensor, moments: list[Moment], factors: tuple[float, float]) -> Tensor:
         t, _, h, w = frames_TCHW.shape
         multiple = int(getattr(self.backbone, "least_multiple", 1))
         (padded_h, made_h), (padded_w, made_w) = (
-            fitting_sides(side, wanted, multiple) for side, wanted in zip((h, w), size, strict=True)
+            fitting_sides(side, factor, multiple) for side, factor in zip((h, w), factors, strict=True)
         )
+        size = round(h * factors[0]), round(w * factors[1])
         padded = pad_to_size(frames_TCHW, padded_h, padded_w)
         made: list[Tensor] = []  # one for each different moment, in their order
         for batch in batches(in_pairs(moments, t), self.batch_pairs):
@@ -168,20 +169,20 @@ class SpaceTimeRestorer(BaseRestorer):
         return {"loss_pixel": self.pixel_loss(made, hq)}
 
 
-def fitting_sides(side: int, wanted: int, multiple: int) -> tuple[int, int]:
-    """A padded side, and the length to be made of it so that `side` of it becomes `wanted`.
+def fitting_sides(side: int, factor: float, multiple: int) -> tuple[int, int]:
+    """A padded side, and the length to be made of it so that it grows by a factor.
 
-    The length is a whole number of pixels, so the ratio may be missed by a little; of the paddings that miss it by less
-    than a fiftieth of a pixel the smallest is taken, else the one that misses it least.
+    The length is a whole number of pixels, so the factor may be missed by a little; of the paddings that miss it by
+    less than a fiftieth of a pixel the smallest is taken, else the one that misses it least.
 
     Args:
         side: in pixels.
-        wanted: what the side becomes, in pixels.
+        factor: >= 1.
         multiple: what the padded side must be a multiple of.
     """
     least = side + -side % multiple
     candidates = range(least, least + LARGEST_SEARCH_PX + 1, multiple)
-    misfits = {p: abs(p * wanted / side - round(p * wanted / side)) for p in candidates}
-    padded = next((p for p in candidates if misfits[p] <= SMALL_MISFIT_PX), min(candidates, key=misfits.__getitem__))
-    # never shorter than what is kept
-    return padded, max(round(padded * wanted / side), wanted)
+    misfits = {padded: abs(padded * factor - round(padded * factor)) for padded in candidates}
+    fitting = [padded for padded in candidates if misfits[padded] <= SMALL_MISFIT_PX]
+    padded = fitting[0] if fitting else min(candidates, key=misfits.__getitem__)
+    return padded, round(padded * factor)
