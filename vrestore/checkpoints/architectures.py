@@ -36,6 +36,8 @@ class Architecture:
         complete: given all these arguments and the weights, the arguments with those that follow from both, such as a
             number of heads. It may raise WeightsError where they do not fit each other.
         registry: where the network is registered.
+        restorer: config of the restorer that runs the network, without its ``backbone``: with it a bare weight file
+            restores a video. None where the network alone is no restorer.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Architecture:
     others: str | None = None
     complete: Callable[[dict[str, Any], Mapping[str, Tensor]], dict[str, Any]] | None = None
     registry: Registry = BACKBONES
+    restorer: Mapping[str, Any] | None = None
 
     def rename(self, state_dict: Mapping[str, Tensor]) -> StateDict:
         """The same weights under our names, without those of other networks."""

@@ -63,6 +63,7 @@ register_architecture(
         detect=lambda names: {"contextnet.conv1.conv1.0.weight", "block0.lastconv.weight"} <= names.keys(),
         infer=_infer_ifnet,
         others=TRAINING_ONLY,
+        restorer={"type": "InterpolationRestorer"},
     )
 )
 
@@ -75,5 +76,6 @@ register_architecture(
         keywords={"version": None, "flow_scale": 1.0},
         others=TRAINING_ONLY,
         complete=_complete_rife,
+        restorer={"type": "InterpolationRestorer"},
     )
 )

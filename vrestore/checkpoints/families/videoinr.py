@@ -28,5 +28,6 @@ register_architecture(
         detect=lambda names: RECURRENCE in names and any(name.startswith("feat_imnet.net.") for name in names),
         infer=_infer,
         keywords={"points": 2**16},
+        restorer={"type": "SpaceTimeRestorer"},
     )
 )

@@ -31,5 +31,6 @@ register_architecture(
         backbone="ZoomingSlowMo",
         detect=lambda names: RECURRENCE in names and not any("_imnet." in name for name in names),
         infer=infer_encoder,
+        restorer={"type": "SpaceTimeRestorer"},
     )
 )
