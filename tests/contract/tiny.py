@@ -33,7 +33,8 @@ LATENT_BACKBONES = {
 BACKBONES = {**CLIP_BACKBONES, **FLOW_BACKBONES, **LATENT_BACKBONES, **PAIR_BACKBONES, **SPACETIME_BACKBONES}
 
 RESTORERS = {
-    "InterpolationRestorer": dict(type="InterpolationRestorer", backbone=PAIR_BACKBONES["RIFE"]),
+    # frames of noise are cuts to it, and its network would not be asked
+    "InterpolationRestorer": dict(type="InterpolationRestorer", backbone=PAIR_BACKBONES["RIFE"], cut_below=None),
     "SpaceTimeRestorer": dict(type="SpaceTimeRestorer", backbone=SPACETIME_BACKBONES["VideoINR"]),
     "ResampleRestorer": dict(type="ResampleRestorer", spatial="bicubic", temporal="blend"),
     "RegressionRestorer": dict(type="RegressionRestorer", backbone=BASICVSR),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
@@ -61,22 +63,21 @@ class SpaceTimeFeatures(FeaturePyramid):
         Raises:
             ValueError: frames that it cannot take.
         """
-        b, n, _, h, w = lq.shape
+        h, w = lq.shape[-2:]
         if h % self.least_multiple or w % self.least_multiple:
             raise ValueError(
                 f"{type(self).__name__} takes frames whose height and width are multiples of {self.least_multiple}, "
                 f"got {h}x{w}; pad them, or use a restorer, which pads and crops back"
             )
-        x = self.feature_extraction(lrelu(self.conv_first(lq.flatten(0, 1))))
-        levels = [level.unflatten(0, (b, n)) for level in self.pyramid(x)]
-        own = list(levels[0].unbind(1))
-        if n == 1:
-            return self.ConvBLSTM(own)
-        first = [level[:, :-1].flatten(0, 1) for level in levels]
-        second = [level[:, 1:].flatten(0, 1) for level in levels]
-        between = self.fusion(self.pcd_align(first, second)).unflatten(0, (b, n - 1)).unbind(1)
-        ordered = [x for pair in zip(own, between, strict=False) for x in pair] + [own[-1]]
+        # frame by frame and pair by pair: of a long clip, only what is needed later stays in memory
+        pyramids = [self.pyramid(self._own_features(frame)) for frame in lq.unbind(1)]
+        ordered = [pyramids[0][0]]
+        for first, second in pairwise(pyramids):
+            ordered += [self.fusion(self.pcd_align(first, second)), second[0]]
         return self.ConvBLSTM(ordered)
+
+    def _own_features(self, frame: Tensor) -> Tensor:
+        return self.feature_extraction(lrelu(self.conv_first(frame)))
 
 
 @BACKBONES.register_module()
