@@ -5,6 +5,7 @@ import torch
 
 from tests.contract import tiny
 from vrestore.backbones import BasicVSR, SPyNet
+from vrestore.backbones.basicvsr import is_mirror_extended
 from vrestore.registry import BACKBONES
 
 
@@ -23,6 +24,13 @@ def test_it_starts_at_the_bilinear_base():
     lq = torch.rand(1, 3, 3, 12, 10)
     base = torch.nn.functional.interpolate(lq[0], scale_factor=4, mode="bilinear")
     torch.testing.assert_close(BACKBONES.build(tiny.BASICVSR)(lq)[0], base)
+
+
+def test_mirror_is_told_for_each_clip():
+    half = torch.rand(1, 3, 3, 4, 4)
+    assert is_mirror_extended(torch.cat([half, half.flip(1)], 1))
+    assert not is_mirror_extended(torch.cat([half, half], 1))
+    assert not is_mirror_extended(half)
 
 
 @torch.no_grad()

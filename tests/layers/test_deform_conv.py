@@ -141,8 +141,11 @@ def test_chunks_of_rows_change_nothing(monkeypatch):
 
     whole = run()
     monkeypatch.setattr(deform_conv, "COLUMN_BYTES", 1)
+    monkeypatch.setattr(deform_conv, "CACHED_BYTES", 1)
     for a, b in zip(whole, run(), strict=True):
         torch.testing.assert_close(a, b)
+    with torch.no_grad():
+        torch.testing.assert_close(modulated_deform_conv2d(*tensors, **options), whole[0])
 
 
 @pytest.mark.skipif(not SHARED_PARITY.is_dir(), reason="the other implementation lies in ../shared/parity")

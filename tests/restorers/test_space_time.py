@@ -54,7 +54,8 @@ def test_a_network_over_clips_serves_its_own_factors(zooming):
         zooming.restore(frames, Request(scale=2))
     caps = zooming.capabilities
     assert (caps.size_multiple, caps.context_frames, caps.chunk_overlap_frames) == (4, None, None)
-    assert SpaceTimeRestorer(CLIPS, chunk_overlap_frames=3).capabilities.chunk_overlap_frames == 3
+    caps = SpaceTimeRestorer(CLIPS, chunk_overlap_frames=3, chunk_drift_db=50).capabilities
+    assert (caps.chunk_overlap_frames, caps.chunk_drift_db) == (3, 50)
 
 
 @pytest.mark.parametrize("scale", [1, 1.3, 2, 2.5, 4, 8])

@@ -7,16 +7,15 @@ import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
 
-from vrestore.backbones.clip_flow import compute_flow
 from vrestore.backbones.spynet import SPyNet  # noqa: F401  (registers the default flow network)
 from vrestore.layers.flow_warp import flow_warp
 from vrestore.layers.residual import ResidualBlocksWithInputConv, he_init
-from vrestore.layers.tail import UpsamplingTail, bilinear_x4
+from vrestore.layers.upsample import PixelShufflePack
 from vrestore.registry import BACKBONES
 
 
 @BACKBONES.register_module()
-class BasicVSR(UpsamplingTail):
+class BasicVSR(nn.Module):
     """Bidirectional recurrent propagation with flow alignment, x4.
 
     Args:
@@ -35,9 +34,23 @@ class BasicVSR(UpsamplingTail):
         self.backward_resblocks = ResidualBlocksWithInputConv(mid_channels + 3, mid_channels, num_blocks)
         self.forward_resblocks = ResidualBlocksWithInputConv(mid_channels + 3, mid_channels, num_blocks)
         self.fusion = nn.Conv2d(mid_channels * 2, mid_channels, 1, 1, 0)
+        self.upsample1 = PixelShufflePack(mid_channels, mid_channels)
+        self.upsample2 = PixelShufflePack(mid_channels, hr_channels)
+        self.conv_hr = nn.Conv2d(hr_channels, hr_channels, 3, 1, 1)
+        self.conv_last = nn.Conv2d(hr_channels, 3, 3, 1, 1)
+        self._init_weights()
+
+    def _init_weights(self) -> None:
+        """Keep the signal's size through the layers outside the residual branches; start at the bilinear base exactly.
+
+        A last layer that starts with random weights adds noise which the first steps remove by silencing the features
+        below it, and training then stands still for hundreds of steps.
+        """
         for part in (self.backward_resblocks.main[0], self.forward_resblocks.main[0], self.fusion):
             he_init(part, slope=0.1)
-        self._add_tail(mid_channels, hr_channels)
+        for part in (self.upsample1, self.upsample2, self.conv_hr):
+            he_init(part, slope=0.1)
+        he_init(self.conv_last, scale=0.0)
 
     def forward(self, lq: Tensor, return_intermediates: bool = False) -> Tensor | tuple[Tensor, dict[str, Tensor]]:
         """Upsample clips by 4.
@@ -50,7 +63,7 @@ class BasicVSR(UpsamplingTail):
         Returns:
             Clips (B, T, 3, 4h, 4w), not clamped.
         """
-        flows_backward, flows_forward = compute_flow(self.spynet, lq)
+        flows_backward, flows_forward = self.compute_flow(lq)
         backward = self._propagate_backward(lq, flows_backward)
         outputs = []
         feature = lq.new_zeros(lq.shape[0], self.mid_channels, *lq.shape[-2:])
@@ -64,6 +77,22 @@ class BasicVSR(UpsamplingTail):
             return hq, {"flows_backward": flows_backward, "flows_forward": flows_forward}
         return hq
 
+    def compute_flow(self, lq: Tensor) -> tuple[Tensor, Tensor]:
+        """Flows between neighbours: ``backward[i]`` warps frame i+1 onto i, ``forward[i]`` warps frame i onto i+1.
+
+        A mirrored clip (its second half is its first half reversed) needs the backward flows only: forward flows are
+        theirs in reverse order.
+        """
+        b, t, c, h, w = lq.shape
+        if t == 1:
+            empty = lq.new_zeros(b, 0, 2, h, w)
+            return empty, empty
+        first, second = lq[:, :-1].reshape(-1, c, h, w), lq[:, 1:].reshape(-1, c, h, w)
+        backward = self.spynet(first, second).view(b, t - 1, 2, h, w)
+        if is_mirror_extended(lq):
+            return backward, backward.flip(1)
+        return backward, self.spynet(second, first).view(b, t - 1, 2, h, w)
+
     def _propagate_backward(self, lq: Tensor, flows: Tensor) -> list[Tensor]:
         b, t, _, h, w = lq.shape
         feature = lq.new_zeros(b, self.mid_channels, h, w)
@@ -76,5 +105,15 @@ class BasicVSR(UpsamplingTail):
         return features
 
     def _upsample(self, backward: Tensor, forward: Tensor, frame: Tensor) -> Tensor:
-        fused = F.leaky_relu(self.fusion(torch.cat([backward, forward], dim=1)), 0.1, inplace=True)
-        return self._tail(fused, bilinear_x4(frame))
+        x = F.leaky_relu(self.fusion(torch.cat([backward, forward], dim=1)), 0.1, inplace=True)
+        x = F.leaky_relu(self.upsample1(x), 0.1, inplace=True)
+        x = F.leaky_relu(self.upsample2(x), 0.1, inplace=True)
+        x = F.leaky_relu(self.conv_hr(x), 0.1, inplace=True)
+        base = F.interpolate(frame, scale_factor=4, mode="bilinear", align_corners=False)
+        return self.conv_last(x).to(base.dtype) + base
+
+
+def is_mirror_extended(lq: Tensor) -> bool:
+    """Whether every clip (B, T, C, h, w) is an even number of frames whose second half mirrors the first exactly."""
+    t = lq.shape[1]
+    return t % 2 == 0 and torch.equal(lq[:, : t // 2], lq[:, t // 2 :].flip(1))

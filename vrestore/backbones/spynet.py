@@ -10,7 +10,6 @@ import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
 
-from vrestore.layers.conv_act import ConvAct
 from vrestore.layers.flow_warp import flow_warp
 from vrestore.layers.residual import he_init
 from vrestore.registry import BACKBONES
@@ -88,16 +87,24 @@ class _LevelNetwork(nn.Module):
         widths = (8, *channels, 2)
         last = len(widths) - 2
         self.basic_module = nn.Sequential(
-            *(
-                ConvAct(widths[i], widths[i + 1], kernel_size, slope=0.0 if i < last else None)
-                for i in range(last + 1)
-            )
+            *(_ConvReLU(widths[i], widths[i + 1], kernel_size, relu=i < last) for i in range(last + 1))
         )
         he_init(self)
         he_init(self.basic_module[-1], scale=0.1)  # flows start small: the first warps must not scramble the features
 
     def forward(self, x: Tensor) -> Tensor:
         return self.basic_module(x)
+
+
+class _ConvReLU(nn.Module):
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, relu: bool):
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, 1, kernel_size // 2)
+        self.relu = relu
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv(x)
+        return F.relu(x, inplace=True) if self.relu else x
 
 
 def _resize(x: Tensor, size: Sequence[int], align_corners: bool) -> Tensor:

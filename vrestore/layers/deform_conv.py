@@ -17,14 +17,22 @@ from contextvars import ContextVar
 from functools import cache
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from vrestore.errors import ConfigError
+from vrestore.layers.memory_format import layout_of
 
 PATHS = ("auto", "torch", "torchvision", "mmcv")
 VARIABLE = "VRESTORE_DEFORM_CONV"
-COLUMN_BYTES = 32 * 2**20  # sampled values held at a time by our own path; output rows are done in chunks of this size
+# Sampled values that our own path holds at a time; output rows are done in chunks of that size. A CPU is fastest where
+# they stay in its caches; where gradients are wanted each chunk costs a gradient of the whole of x.
+CACHED_BYTES = 4 * 2**20  # a thread
+COLUMN_BYTES = 128 * 2**20
+
+Pair = tuple[int, int]
+Geometry = tuple[Pair, Pair, Pair]  # stride, padding, dilation
 
 _forced: ContextVar[str | None] = ContextVar("deform_conv_path", default=None)
 
@@ -57,8 +65,8 @@ def modulated_deform_conv2d(
         deform_groups: groups of channels of `x` that share an offset and a mask.
 
     Returns:
-        (B, O, Ho, Wo), of x's dtype, or of autocast's where that is on. Positions and blending are computed in float32
-        at least, whatever the dtype.
+        (B, O, Ho, Wo), of x's memory format and dtype, or of autocast's dtype where that is on. Positions and blending
+        are computed in float32 at least, whatever the dtype.
 
     Raises:
         ValueError: shapes that do not fit each other.
@@ -66,26 +74,8 @@ def modulated_deform_conv2d(
     """
     geometry = (_pair(stride), _pair(padding), _pair(dilation))
     _check(x, offset, mask, weight, geometry, groups, deform_groups)
-    path = chosen_path(x)
-    autocast = torch.is_autocast_enabled(x.device.type) and x.dtype != torch.float64
-    out_dtype = torch.get_autocast_dtype(x.device.type) if autocast else x.dtype
-    exact = torch.promote_types(x.dtype, torch.float32)
-    with torch.autocast(x.device.type, enabled=False):
-        x, offset = x.to(exact), offset.to(exact)
-        mask = None if mask is None else mask.to(exact)
-        if path == "torch":
-            out = _own(x, offset, mask, weight.to(out_dtype), geometry, groups, deform_groups)
-            return out if bias is None else out + bias.to(out_dtype).view(1, -1, 1, 1)
-        weight, bias = weight.to(exact), None if bias is None else bias.to(exact)
-        if path == "torchvision":
-            from torchvision.ops import deform_conv2d
-
-            return deform_conv2d(x, offset, weight, bias, *geometry, mask).to(out_dtype)
-        from mmcv.ops import modulated_deform_conv2d as compiled
-
-        if mask is None:
-            mask = torch.ones_like(offset[:, ::2])
-        return compiled(x, offset, mask, weight, bias, *geometry, groups, deform_groups).to(out_dtype)
+    out = _convolve(chosen_path(x), x, offset, mask, weight, bias, geometry, groups, deform_groups)
+    return out.contiguous(memory_format=layout_of(x))
 
 
 @contextmanager
@@ -124,6 +114,38 @@ def chosen_path(x: Tensor) -> str:
     return wanted
 
 
+def _convolve(
+    path: str,
+    x: Tensor,
+    offset: Tensor,
+    mask: Tensor | None,
+    weight: Tensor,
+    bias: Tensor | None,
+    geometry: Geometry,
+    groups: int,
+    deform_groups: int,
+) -> Tensor:
+    autocast = torch.is_autocast_enabled(x.device.type) and x.dtype != torch.float64
+    out_dtype = torch.get_autocast_dtype(x.device.type) if autocast else x.dtype
+    exact = torch.promote_types(x.dtype, torch.float32)
+    with torch.autocast(x.device.type, enabled=False):
+        x, offset = x.to(exact).contiguous(), offset.to(exact)
+        mask = None if mask is None else mask.to(exact)
+        if path == "torch":
+            out = _own(x, offset, mask, weight.to(out_dtype), geometry, groups, deform_groups)
+            return out if bias is None else out + bias.to(out_dtype).view(1, -1, 1, 1)
+        weight, bias = weight.to(exact), None if bias is None else bias.to(exact)
+        if path == "torchvision":
+            from torchvision.ops import deform_conv2d
+
+            return deform_conv2d(x, offset, weight, bias, *geometry, mask).to(out_dtype)
+        from mmcv.ops import modulated_deform_conv2d as compiled
+
+        if mask is None:
+            mask = torch.ones_like(offset[:, ::2])
+        return compiled(x, offset, mask, weight, bias, *geometry, groups, deform_groups).to(out_dtype)
+
+
 @cache
 def _obstacle(path: str, device: str) -> str | None:
     """Why a path does not work on a device; None where it does. Told by trying it once."""
@@ -145,28 +167,25 @@ def _obstacle(path: str, device: str) -> str | None:
     return None
 
 
-Pair = tuple[int, int]
-Geometry = tuple[Pair, Pair, Pair]  # stride, padding, dilation
-
-
 def _own(
     x: Tensor, offset: Tensor, mask: Tensor | None, weight: Tensor, geometry: Geometry, groups: int, deform_groups: int
 ) -> Tensor:
-    """Ours: sample every tap, then one matrix product; output rows in chunks that hold `COLUMN_BYTES` of samples.
+    """Ours: sample every tap, then one matrix product; output rows in chunks.
 
     Where gradients are wanted the samples are not kept: the backward pass takes them again.
     """
-    b, c = x.shape[:2]
-    taps, (ho, wo) = weight.shape[2] * weight.shape[3], offset.shape[-2:]
-    rows = max(COLUMN_BYTES // max(b * c * taps * wo * x.element_size(), 1), 1)
     needs_grad = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, offset, mask, weight))
+    if needs_grad or x.device.type != "cpu":
+        chunk_bytes = COLUMN_BYTES
+    else:
+        chunk_bytes = CACHED_BYTES * torch.get_num_threads()
+    row_bytes = x.shape[0] * x.shape[1] * weight[0, 0].numel() * offset.shape[-1] * x.element_size()
+    rows = max(chunk_bytes // max(row_bytes, 1), 1)
+    offsets = offset.split(rows, dim=2)
+    masks = [None] * len(offsets) if mask is None else mask.split(rows, dim=2)
     parts = []
-    for first in range(0, ho, rows):
-        last = min(first + rows, ho)
-        arguments = (
-            *(x, offset[:, :, first:last], None if mask is None else mask[:, :, first:last], weight),
-            *(geometry, groups, deform_groups, first),
-        )
+    for i, (o, m) in enumerate(zip(offsets, masks, strict=True)):
+        arguments = (x, o, m, weight, geometry, groups, deform_groups, i * rows)
         if needs_grad:
             parts.append(checkpoint(_rows, *arguments, use_reentrant=False, preserve_rng_state=False))
         else:
@@ -184,20 +203,17 @@ def _rows(
     deform_groups: int,
     first_row: int,
 ) -> Tensor:
+    """The output rows that `offset` and `mask` are of, the first of which is number `first_row`."""
     b, c, h, w = x.shape
     out_channels, _, kh, kw = weight.shape
     taps, (ho, wo) = kh * kw, offset.shape[-2:]
-    (sh, sw), (ph, pw), (dh, dw) = geometry
-    options = {"device": x.device, "dtype": x.dtype}
-    ys = (torch.arange(kh, **options) * dh).repeat_interleave(kw).view(taps, 1, 1) + (
-        torch.arange(first_row, first_row + ho, **options) * sh - ph
-    ).view(1, ho, 1)
-    xs = (torch.arange(kw, **options) * dw).repeat(kh).view(taps, 1, 1) + (torch.arange(wo, **options) * sw - pw).view(
-        1, 1, wo
+    ys, xs = (
+        base.to(x.device, x.dtype)
+        for base in _base_positions((kh, kw), (first_row, first_row + ho), wo, (h, w), geometry)
     )
     moved = offset.reshape(b, deform_groups, taps, 2, ho, wo)
-    grid = torch.stack((_normalised(moved[:, :, :, 1], xs, w), _normalised(moved[:, :, :, 0], ys, h)), dim=-1)
-    samples = torch.nn.functional.grid_sample(
+    grid = torch.stack((_positions(xs, moved[:, :, :, 1], w), _positions(ys, moved[:, :, :, 0], h)), dim=-1)
+    samples = F.grid_sample(
         x.reshape(b * deform_groups, c // deform_groups, h, w),
         grid.view(b * deform_groups, taps * ho, wo, 2),
         mode="bilinear",
@@ -205,19 +221,30 @@ def _rows(
         align_corners=False,
     ).view(b, deform_groups, c // deform_groups, taps, ho * wo)
     if mask is not None:
-        samples = samples * mask.reshape(b, deform_groups, 1, taps, ho * wo)
+        mask = mask.reshape(b, deform_groups, 1, taps, ho * wo)
+        samples = samples * mask if torch.is_grad_enabled() else samples.mul_(mask)
     columns = samples.reshape(b, groups, c // groups * taps, ho * wo).to(weight.dtype)
     out = torch.matmul(weight.reshape(groups, out_channels // groups, -1), columns)
     return out.reshape(b, out_channels, ho, wo)
 
 
-def _normalised(offset: Tensor, base: Tensor, size: int) -> Tensor:
+def _base_positions(kernel: Pair, rows: Pair, columns: int, size: Pair, geometry: Geometry) -> tuple[Tensor, Tensor]:
+    """Where each tap lies before it is moved, in the range of `grid_sample`: (K, rows, 1) and (K, 1, columns)."""
+    along = []
+    for axis, (first, behind) in enumerate((rows, (0, columns))):
+        stride, padding, dilation = (numbers[axis] for numbers in geometry)
+        tap = torch.arange(kernel[axis], dtype=torch.float64) * dilation
+        pixel = torch.arange(first, behind, dtype=torch.float64) * stride - padding
+        along.append((2 * (tap[:, None] + pixel) + 1) / size[axis] - 1)
+    return along[0].repeat_interleave(kernel[1], dim=0)[:, :, None], along[1].repeat(kernel[0], 1)[:, None]
+
+
+def _positions(base: Tensor, offset: Tensor, size: int) -> Tensor:
     """Positions in the range of `grid_sample`, where -1 and 1 are the image's outer edges.
 
     Those more than a pixel outside are brought to there: all their corners are zero anyway, and none is too large.
     """
-    positions = torch.add(base * (2 / size) + (1 / size - 1), offset, alpha=2 / size)
-    return positions.clamp(-1 - 3 / size, 1 + 3 / size)
+    return torch.add(base, offset, alpha=2 / size).clamp(-1 - 3 / size, 1 + 3 / size)
 
 
 def _check(

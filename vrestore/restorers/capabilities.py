@@ -54,6 +54,8 @@ class Capabilities:
         context_frames: frames on either side that still change a frame; None means the whole clip does.
         tile_overlap_px: input pixels of overlap that make spatial tiling safe; None means tiling is not safe.
         chunk_overlap_frames: frames of overlap that make temporal chunks safe; None means chunking is not safe.
+        chunk_drift_db: PSNR in dB between a clip restored in chunks with that overlap and the same clip restored whole,
+            as measured; None where chunks change nothing, or nobody has measured what they change.
         dtypes: precisions it runs in.
         takes_prompt: whether text steers it.
         weights_licence: licence of its official weights, or None where it has no weights.
@@ -68,6 +70,7 @@ class Capabilities:
     context_frames: int | None = 0
     tile_overlap_px: int | None = None
     chunk_overlap_frames: int | None = None
+    chunk_drift_db: float | None = None
     dtypes: tuple[str, ...] = ("fp32",)
     takes_prompt: bool = False
     weights_licence: str | None = None

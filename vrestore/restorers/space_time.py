@@ -42,6 +42,7 @@ class SpaceTimeRestorer(BaseRestorer):
         chunk_overlap_frames: frames of context on either side with which a network over clips may work in blocks, at
             least 1; None shows it whole clips. A recurrent network forgets: the figure belongs to its weights,
             measured.
+        chunk_drift_db: PSNR in dB between a clip restored in such blocks and restored whole, as measured.
         least_size_px: smallest side of an input frame.
         weights_licence: licence of the weights in use, shown with the capabilities.
 
@@ -56,6 +57,7 @@ class SpaceTimeRestorer(BaseRestorer):
         pixel_loss: dict | None = None,
         batch_pairs: int = 1,
         chunk_overlap_frames: int | None = None,
+        chunk_drift_db: float | None = None,
         least_size_px: int = 8,
         weights_licence: str | None = None,
         data_preprocessor: dict | None = None,
@@ -69,6 +71,7 @@ class SpaceTimeRestorer(BaseRestorer):
         self.pixel_loss = LOSSES.build(pixel_loss or {"type": "CharbonnierLoss"})
         self.batch_pairs = batch_pairs
         self._chunk_overlap_frames = chunk_overlap_frames
+        self._chunk_drift_db = chunk_drift_db
         self._least_size_px = least_size_px
         self._weights_licence = weights_licence
 
@@ -106,6 +109,7 @@ class SpaceTimeRestorer(BaseRestorer):
             size_multiple=int(getattr(self.backbone, "least_multiple", 1)),
             context_frames=None,
             chunk_overlap_frames=self._chunk_overlap_frames,
+            chunk_drift_db=self._chunk_drift_db,
             **common,
         )
 
