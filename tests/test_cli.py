@@ -304,6 +304,15 @@ def test_test_takes_some_methods_and_lets_the_zoo_join(benchmark, capsys):
     assert "nearest" not in shown
 
 
+def test_configs_join_a_benchmark_and_random_weights_are_named(benchmark, capsys):
+    Path("soft2.py").write_text("model = dict(type='ResampleRestorer', spatial='bilinear')\n")
+    tiny = ROOT / "configs/venhancer/venhancer_tiny.py"
+    options = ["--cfg-options", "benchmarks.0.request.steps=1", "benchmarks.0.dataset.max_frames=1"]
+    assert main(["test", benchmark, "--work-dir", "w", "--methods", f"nearest,soft2.py,{tiny}", *options]) == 0
+    rows = json.loads(Path("w/results.json").read_text())["tables"][0]["rows"]
+    assert [row["method"] for row in rows] == ["nearest", "soft2", "venhancer_tiny (untrained)"]
+
+
 def test_test_of_an_unknown_method(benchmark, capsys):
     assert "no method is called 'softer'" in failing(capsys, "test", benchmark, "--methods", "softer")
 

@@ -9,6 +9,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from vrestore.errors import ConfigError, VRestoreError
@@ -160,7 +161,7 @@ def _add_test(commands: Any, common: argparse.ArgumentParser) -> None:
     parser.add_argument("checkpoint", metavar="CHECKPOINT", nargs="?", help="weights of the config's model")
     parser.add_argument("--device", help="cpu, cuda, cuda:1, … (default: the GPU where there is one)")
     parser.add_argument(
-        "--methods", metavar="A,B", help="only these methods of a benchmark config; names of the zoo may join"
+        "--methods", metavar="A,B", help="only these methods of a benchmark config; names of the zoo and config files may join"
     )
 
 
@@ -251,8 +252,7 @@ def test(arguments: argparse.Namespace) -> int:
     config = load_config(arguments.config, arguments.cfg_options, arguments.plugin)
     methods = None
     if arguments.methods is not None:
-        methods = [name.strip() for name in arguments.methods.split(",") if name.strip()]
-        _let_zoo_join(config, methods)
+        methods = _let_join(config, [name.strip() for name in arguments.methods.split(",") if name.strip()])
     from vrestore.evaluation.test import test as run
 
     return run(config, arguments.checkpoint, work_dir=arguments.work_dir, device=arguments.device, methods=methods)
@@ -292,16 +292,31 @@ def zoo(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _let_zoo_join(config: Any, names: Sequence[str]) -> None:
-    """Add the zoo's restorers among `names` to the methods of a benchmark config that lacks them."""
+def _let_join(config: Any, names: Sequence[str]) -> list[str]:
+    """Add those of `names` that a benchmark config lacks to its methods: restorers of the zoo, and configs by path.
+
+    Returns:
+        What the methods are called: a config is called as its file, with a word where its weights are random.
+    """
     from vrestore.checkpoints.index import zoo as entries
+    from vrestore.config import SUFFIXES, load_config
 
     methods = config.get("methods")
     if not isinstance(methods, (list, tuple)):
         raise ConfigError("--methods needs a benchmark config with methods=[…]")
     own = {m if isinstance(m, str) else m.get("name") or m.get("model") for m in methods}
-    joining = [name for name in names if name not in own and name in entries() and not entries()[name].network]
+    called, joining = [], []
+    for name in names:
+        if name not in own and name.endswith(SUFFIXES):
+            untrained = (load_config(name).get("model") or {}).get("untrained")
+            called.append(f"{Path(name).stem} (untrained)" if untrained else Path(name).stem)
+            joining.append({"name": called[-1], "model": name})
+            continue
+        called.append(name)
+        if name not in own and name in entries() and not entries()[name].network:
+            joining.append(name)
     config["methods"] = [*methods, *joining]
+    return called
 
 
 def _size(text: str) -> tuple[int, int]:

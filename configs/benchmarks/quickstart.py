@@ -7,6 +7,10 @@
 # Any other folder and any number of frames:
 #
 #   --cfg-options benchmarks.0.dataset.root=/my/clips benchmarks.0.dataset.max_frames=20
+#
+# Other methods join by name of the zoo or by config file, here the tiny VEnhancer, whose weights are random as yet:
+#
+#   --methods bicubic,basicvsr-small-x4,configs/venhancer/venhancer_tiny.py
 _base_ = []  # builds on none; it tells MMEngine to read the import below as plain Python
 import os  # noqa: E402
 

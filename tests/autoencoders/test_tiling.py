@@ -1,25 +1,8 @@
-from itertools import pairwise
-
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
-from vrestore.autoencoders.tiling import Tiling, blend_time, decode_in_pieces, run_tiles, sliding_windows
+from vrestore.autoencoders.tiling import Tiling, blend_time, decode_in_pieces, run_tiles
 from vrestore.errors import ConfigError
-
-
-@given(full=st.integers(1, 400), window=st.integers(1, 60), data=st.data())
-def test_windows_cover_an_axis_and_stay_bounded(full, window, data):
-    overlap = data.draw(st.integers(0, window - 1))
-    windows = sliding_windows(full, window, overlap)
-    assert windows[0][0] == 0
-    assert windows[-1][1] == full
-    assert all(stop - start <= max(round(1.33 * window), window) for start, stop in windows)
-    for (start, stop), (after, end) in pairwise(windows):
-        assert stop - after == overlap
-        assert start < after
-        assert stop <= end
 
 
 def enlarge(z):

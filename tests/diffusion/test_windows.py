@@ -1,7 +1,5 @@
 """Temporal windows: plans that cover, weights that sum to one, and a blend that one window leaves alone."""
 
-import itertools
-
 import pytest
 import torch
 from hypothesis import given, settings
@@ -16,26 +14,14 @@ from vrestore.diffusion import (
     clip_noise,
     clip_noise_sampler,
     plan_key_frame_windows,
-    plan_windows,
     sampling_sigmas,
 )
 from vrestore.diffusion.windows import BLENDS
 from vrestore.errors import ConfigError
+from vrestore.layers.windows import sliding_windows
 from vrestore.samplers import build_sampler
 
 SCHEDULE = LogSNRCosineInterp()
-
-
-@given(st.integers(1, 400), st.integers(1, 40), st.integers(0, 39))
-def test_plans_cover_every_frame(frames, window, overlap):
-    overlap = min(overlap, window - 1)
-    windows = plan_windows(frames, window, overlap)
-    assert windows[0][0] == 0
-    assert windows[-1][1] == frames
-    for (start, stop), (following, _) in itertools.pairwise(windows):
-        assert stop - start == window
-        assert stop - following == overlap
-    assert windows[-1][1] - windows[-1][0] <= max(round(1.33 * window), window)
 
 
 @given(st.integers(1, 300), st.integers(1, 9))
@@ -52,7 +38,7 @@ def test_key_frame_plans_start_at_key_frames(keys, stride):
 @settings(deadline=None)
 @given(st.integers(1, 200), st.integers(1, 40), st.integers(0, 39), st.sampled_from(BLENDS))
 def test_weights_sum_to_one(frames, window, overlap, blend):
-    windows = plan_windows(frames, window, min(overlap, window - 1))
+    windows = sliding_windows(frames, window, min(overlap, window - 1))
     total = torch.zeros(frames, dtype=torch.float64)
     for (start, stop), weight in zip(windows, blend_weights(windows, blend), strict=True):
         assert weight.shape == (stop - start,)
@@ -102,7 +88,7 @@ def denoiser(frames, net=network):
 def test_one_window_changes_nothing(blend):
     x = 4 * clip_noise(torch.zeros(1, 2, 9, 3, 4), 1, "start")
     whole = denoiser(9)
-    windowed = WindowedDenoiser(whole, plan_windows(9, 32, 8), blend)
+    windowed = WindowedDenoiser(whole, sliding_windows(9, 32, 8), blend)
     assert torch.equal(windowed(x, 4.0), whole(x, 4.0))
     sigmas = sampling_sigmas(SCHEDULE, 6, t_max=899)
     noise = clip_noise_sampler(x, sigmas, 5, kind="white")
@@ -134,7 +120,7 @@ def test_a_network_that_looks_at_one_frame_cannot_tell(blend):
     x = 4 * clip_noise(torch.zeros(1, 2, 50, 3, 4), 1, "start")
     whole = denoiser(50, framewise)
     whole.guidance = None
-    windowed = WindowedDenoiser(whole, plan_windows(50, 16, 6), blend)
+    windowed = WindowedDenoiser(whole, sliding_windows(50, 16, 6), blend)
     assert torch.allclose(windowed(x, 4.0), whole(x, 4.0), atol=1e-5)
 
 
@@ -159,9 +145,6 @@ def test_refusals():
         blend_weights([(0, 4)], "hard")
     with pytest.raises(ConfigError, match="the windows cover 8 frames, the state has 9"):
         WindowedDenoiser(denoiser(9), [(0, 8)])(torch.zeros(1, 2, 9, 3, 4), 1.0)
-    for arguments in ((0, 4, 1), (8, 4, 4), (8, 4, -1), (8, 4, 1, 0.5)):
-        with pytest.raises(ConfigError, match="windows need"):
-            plan_windows(*arguments)
     with pytest.raises(ConfigError, match="key-frame windows need"):
         plan_key_frame_windows(40, 0)
     with pytest.raises(ConfigError, match="windows need"):

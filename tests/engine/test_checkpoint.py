@@ -61,7 +61,7 @@ def test_code_in_a_file_is_not_run(tmp_path, monkeypatch):
 
 def test_damaged_files_are_told_apart_from_good_ones(tmp_path):
     good = save_checkpoint({"state_dict": {"w": torch.zeros(1000)}}, tmp_path / "iter_1.pth").read_bytes()
-    cases = {"empty": b"", "text": b"hello", "truncated": good[: len(good) // 2]}
+    cases = {"text": b"hello", "truncated": good[: len(good) // 2]}
     for name, content in cases.items():
         path = tmp_path / f"{name}.pth"
         path.write_bytes(content)
@@ -70,7 +70,10 @@ def test_damaged_files_are_told_apart_from_good_ones(tmp_path):
     torch.save([1, 2], tmp_path / "list.pth")
     with pytest.raises(WeightsError, match="no training checkpoint: it has no 'state_dict'"):
         load_checkpoint(tmp_path / "list.pth")
-    with pytest.raises(WeightsError, match="there is no checkpoint"):
+    (tmp_path / "empty.pth").touch()
+    with pytest.raises(WeightsError, match=r"empty\.pth are an empty file"):
+        load_checkpoint(tmp_path / "empty.pth")
+    with pytest.raises(WeightsError, match=r"missing\.pth do not exist"):
         load_checkpoint(tmp_path / "missing.pth")
 
 
@@ -106,6 +109,6 @@ def test_weights_of_another_model_are_described():
     with pytest.raises(WeightsError) as error:
         check_fits(state, model, "a.pth")
     assert str(error.value) == (
-        "a.pth holds the weights of another model than the config's Sequential: 1 missing (1.bias); 1 unknown (x); "
-        "1 of another shape (0.weight is (5, 2) there and (3, 2) here)"
+        "a.pth holds the weights of another model than the config's Sequential: 2 of 4 names match; "
+        "1 missing (1.bias); 1 left over (x); 1 of another shape (0.weight: (5, 2) instead of (3, 2))"
     )

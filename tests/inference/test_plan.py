@@ -5,7 +5,8 @@ from fractions import Fraction
 import pytest
 
 from vrestore.errors import RequestError
-from vrestore.inference.plan import BLOCK_BYTES, MOST_BLOCK_FRAMES, free_memory_bytes, plan_blocks
+from vrestore.inference.plan import BLOCK_BYTES, MOST_BLOCK_FRAMES, plan_blocks
+from vrestore.memory import free_memory_bytes
 from vrestore.restorers.capabilities import Capabilities, Scales
 
 

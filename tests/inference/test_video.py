@@ -316,19 +316,19 @@ def test_sources_that_cannot_be_read(tmp_path, name):
 
 
 def test_the_bar_is_shown_on_a_terminal_only(monkeypatch, capsys):
-    with progress_bar("clip.mp4", 3) as advance:
-        advance(3)
+    with progress_bar("clip.mp4", 3) as move_to:
+        move_to(3)
     assert capsys.readouterr().err == ""
     monkeypatch.setenv("FORCE_COLOR", "1")  # Rich takes this for a terminal
     monkeypatch.setenv("TERM", "xterm")
-    with progress_bar("clip.mp4", 3) as advance:
-        advance(2)
+    with progress_bar("clip.mp4", 3) as move_to:
+        move_to(2)
     shown = capsys.readouterr().err
     assert "clip.mp4" in shown
     assert "2/3" in shown
     assert "left:" in shown
-    with progress_bar("clip.mp4", 3, shown=False) as advance:
-        advance(2)
+    with progress_bar("clip.mp4", 3, shown=False) as move_to:
+        move_to(2)
     assert capsys.readouterr().err == ""
 
 

@@ -18,11 +18,11 @@ from vrestore.diffusion import (
     draw_seed,
     initial_state,
     plan_key_frame_windows,
-    plan_windows,
     posterior,
     sampling_sigmas,
     to_eps,
 )
+from vrestore.layers.windows import sliding_windows
 from vrestore.samplers import build_sampler, traits_of
 
 SCHEDULE = LogSNRCosineInterp()
@@ -257,7 +257,7 @@ def tables():
 
 def test_window_plans():
     for case in tables()["sliding_windows_1d_v2"]:
-        planned = plan_windows(case["full"], case["window"], case["overlap"])
+        planned = sliding_windows(case["full"], case["window"], case["overlap"])
         assert [list(window) for window in planned] == case["out"], case
     for case in tables()["make_chunks_v2"]:
         planned = plan_key_frame_windows(case["frames"], case["interp_f_num"] + 1)

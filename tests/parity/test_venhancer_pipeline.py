@@ -87,7 +87,7 @@ def run(entry, release, canvas, downscale):
     plan = plan_official_frames(len(frames), inputs["interp_f_num"] + 1)
     request = Request(seed=SEED, strength=inputs["noise_aug"], parity=True)
     with torch.no_grad():
-        video = made.generate(frames, canvas, plan, downscale, request)
+        video = torch.cat(list(made.generate(frames, canvas, plan, downscale, request)))
     seen["video"] = (video * 2 - 1).transpose(0, 1)[None]
     return made, plan, seen
 

@@ -7,7 +7,7 @@ import torch
 
 from tests.parity import venhancer_references as ref
 from vrestore.autoencoders import SDVAE, Autoencoder, TemporalVAE, Tiling
-from vrestore.autoencoders.tiling import blend_time, decode_in_pieces, gaussian_weights, sliding_windows
+from vrestore.autoencoders.tiling import blend_time, decode_in_pieces, gaussian_weights
 from vrestore.checkpoints import load_network
 from vrestore.checkpoints.architectures import identify
 from vrestore.checkpoints.weightless import weightless
@@ -119,11 +119,3 @@ def test_weights_of_tiles_and_blending_of_windows():
     ref.check(entry, "gaussian_weights", gaussian_weights(told["tile_height"], told["tile_width"]))
     before, after = (ref.make_input(entry["inputs"][f"blend_{key}"]) for key in "ab")
     ref.check(entry, "blend", blend_time(before, after, 3))
-
-
-def test_windows_are_planned_as_the_release_does():
-    table = ref.read_json("sliding_windows.json" if not ref.WHOLE.is_dir() else "e_tables.json")
-    rows = table["sliding_windows_1d_v2"]
-    assert len(rows) == 52
-    for row in rows:
-        assert sliding_windows(row["full"], row["window"], row["overlap"]) == [tuple(w) for w in row["out"]]

@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 
 from tests.contract.tiny import RESTORERS
 from tests.paths import ROOT
+from vrestore.checkpoints.files import sha256_of
 from vrestore.checkpoints.zoo import load_restorer
 from vrestore.config import load_config
 from vrestore.errors import ConfigError, RequestError, WeightsError
@@ -154,12 +155,21 @@ def test_long_clips_go_in_windows_over_one_noise_field():
     torch.testing.assert_close(ClipDraws(5).start(torch.zeros(1, 12, 4, 4, 4)), noise[:, :, :4])
 
 
-def test_tells_of_its_steps(tiny):
-    reports = []
-    tiny.on_step = reports.append
+def test_tells_how_far_it_is(tiny):
+    told = []
+    tiny.on_progress = told.append
     tiny.restore(clip(2), Request(scale=1, steps=3))
-    tiny.on_step = None
-    assert [(r.step, r.steps) for r in reports] == [(1, 3), (2, 3), (3, 3)]
+    tiny.on_progress = None
+    assert len(told) > 4
+    assert told == sorted(told)
+    assert told[0] > 0
+    assert told[-1] == 1
+
+
+def test_without_a_listener_the_log_tells_of_the_steps(tiny, caplog):
+    with caplog.at_level("INFO", logger="vrestore"):
+        tiny.restore(clip(2), Request(scale=1, steps=3))
+    assert [m for m in caplog.messages if m.startswith("sampling step 3 of 3")]
 
 
 def test_parity_has_the_sizes_and_the_8_bit_of_the_releases(tiny):
@@ -267,8 +277,53 @@ def test_the_full_config(tmp_path, monkeypatch):
         backbone = BACKBONES.build(model.backbone)
     assert sum(p.numel() for p in backbone.parameters()) == 2_044_809_796
     model.autoencoder.update(block_out_channels=[32, 32, 32, 32], layers_per_block=1)
-    with pytest.raises(WeightsError, match=r"venhancer_v2\.pt"):
+    monkeypatch.setattr("vrestore.checkpoints.zoo.fetch", offline)
+    with pytest.raises(WeightsError, match=r"no network; or put it at .*venhancer_v2\.pt"):
         load_restorer(dict(model), device="cpu")
+
+
+def offline(url, sha256=None):
+    raise WeightsError(f"could not download {url}: no network")
+
+
+def test_weights_come_from_a_file_or_an_address_with_their_sum_checked(tmp_path, tiny, monkeypatch):
+    file = tmp_path / "network.safetensors"
+    save_file(tiny.backbone.state_dict(), file)
+    whole, asked = sha256_of(file), []
+
+    def fetched(url, sha256=None):
+        asked.append((url, sha256))
+        return file
+
+    monkeypatch.setattr("vrestore.checkpoints.zoo.fetch", fetched)
+    config = {**TINY, "untrained": False}
+
+    def load(**place):
+        return load_restorer({**config, "weights": {"backbone": place}}, device="cpu")
+
+    for place in (
+        dict(file=str(file), url="http://a/b", sha256=whole),
+        dict(file=str(tmp_path / "absent"), url="http://a/b", sha256=whole[:8]),
+        dict(url="http://a/b"),
+    ):
+        loaded = load(**place).backbone.state_dict()
+        assert all(torch.equal(loaded[name], value) for name, value in tiny.backbone.state_dict().items())
+    assert asked == [("http://a/b", whole[:8]), ("http://a/b", None)]
+    with pytest.raises(WeightsError, match="damaged or another file"):
+        load(file=str(file), sha256="0" * 64)
+    with pytest.raises(WeightsError, match="absent do not exist"):
+        load(file=str(tmp_path / "absent"))
+    with pytest.raises(ConfigError, match="need file=… or url=…"):
+        load(sha256=whole)
+
+
+def test_an_absent_text_tower_is_no_reason_to_stop_before_a_prompt_needs_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("vrestore.checkpoints.zoo.fetch", offline)
+    config = {**TINY, "backbone": {**TINY["backbone"], "context_dim": 1024}, "text": dict(type="OpenCLIPText")}
+    place = dict(file=str(tmp_path / "tower.bin"), url="http://a/tower.bin")
+    made = load_restorer({**config, "weights": dict(text=place)}, device="cpu")
+    with pytest.raises(WeightsError, match=r"download .* put it at .*tower\.bin"):
+        made.restore(clip(1))
 
 
 def test_a_benchmark_takes_the_tiny_config():

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from vrestore.errors import ConfigError
+from vrestore.layers.windows import sliding_windows
 
-TAIL = 1.33  # the last window takes the rest when that is at most this many windows long
 VARIANCE = 0.02  # of the Gaussian weights, where a tile is 1 wide
 
 
@@ -52,22 +52,13 @@ class Tiling:
 
     def windows(self, frames: int) -> list[tuple[int, int]]:
         """(start, stop) of the windows over that many frames."""
-        return sliding_windows(frames, self.window_frames or frames, self.overlap_frames)
+        return _cut(frames, self.window_frames, self.overlap_frames)
 
     def tiles(self, height: int, width: int) -> list[tuple[int, int, int, int]]:
         """(top, bottom, left, right) of the tiles over a latent frame, in latent cells."""
-        rows = sliding_windows(height, self.tile_h or height, self.overlap_h)
-        columns = sliding_windows(width, self.tile_w or width, self.overlap_w)
+        rows = _cut(height, self.tile_h, self.overlap_h)
+        columns = _cut(width, self.tile_w, self.overlap_w)
         return [(*row, *column) for row in rows for column in columns]
-
-
-def sliding_windows(full: int, window: int, overlap: int) -> list[tuple[int, int]]:
-    """Overlapping windows over an axis of length `full`; the last one grows instead of leaving a short rest."""
-    windows, start = [], 0
-    while start + max(round(TAIL * window), window) < full:
-        windows.append((start, start + window))
-        start += window - overlap
-    return [*windows, (start, full)]
 
 
 def gaussian_weights(height: int, width: int) -> Tensor:
@@ -147,6 +138,10 @@ def decode_in_pieces(
         ready = frames.shape[2] - shared
         held = frames[:, :, ready:].clone() if shared else None
         yield frames[:, :, :ready]
+
+
+def _cut(length: int, piece: int | None, overlap: int) -> list[tuple[int, int]]:
+    return [(0, length)] if piece is None else sliding_windows(length, piece, overlap)
 
 
 def _bell(length: int, middle: float) -> Tensor:

@@ -19,13 +19,14 @@ from vrestore.checkpoints.files import check_sha256, flatten, network_part, read
 from vrestore.checkpoints.index import Weights, closest_names, zoo
 from vrestore.checkpoints.materialise import as_dtype
 from vrestore.checkpoints.network import load_exactly, load_network, network_state
-from vrestore.config import SUFFIXES, carried_folder, load_config
+from vrestore.config import SUFFIXES, carried_folder, check_keys, load_config
 from vrestore.errors import ConfigError, RegistryError, WeightsError
 from vrestore.registry import LOSSES, MODELS
 from vrestore.restorers.base import BaseRestorer
 
 logger = logging.getLogger("vrestore")
 
+Place = str | os.PathLike | Mapping[str, Any]  # where a file is, see `file_at`
 WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", ".pkl", ".bin")
 
 
@@ -100,8 +101,13 @@ def load_weights(restorer: BaseRestorer, file: str | os.PathLike) -> None:
     load_exactly(backbone, network, f"{file} for {type(backbone).__name__}", architecture)
 
 
-def load_part(restorer: BaseRestorer, part: str, file: str | os.PathLike) -> None:
+def load_part(restorer: BaseRestorer, part: str, place: Place) -> None:
     """Load the weight file of one part of a restorer, in the precision that the restorer asks for.
+
+    Args:
+        restorer: whose part is filled.
+        part: its name.
+        place: where the file is, see `file_at`.
 
     A network is filled in place; a text encoder, which is none, gets its tower attached. The text tower may be absent:
     the encoder says what to download once a prompt needs it.
@@ -109,19 +115,58 @@ def load_part(restorer: BaseRestorer, part: str, file: str | os.PathLike) -> Non
     Raises:
         WeightsError: the file cannot be read or does not fit.
     """
-    path, target = _given_file(file), getattr(restorer, part)
+    target = getattr(restorer, part)
     if not isinstance(target, torch.nn.Module):
-        if path.is_file():
-            target.attach(load_network(path))
+        tower: Path | None
+        try:
+            tower = file_at(place)
+        except WeightsError as error:
+            logger.warning(f"the {part} has no weights: {error}")
+            tower = Path(place["file"]) if isinstance(place, Mapping) and place.get("file") else None
+        if tower is not None and tower.is_file():
+            target.attach(load_network(tower))
         else:
-            target.weights = str(path)
+            target.weights = tower and str(tower)
         return
+    path = file_at(place)
     dtype = as_dtype(restorer.weights_dtype) if part == "backbone" and restorer.weights_dtype else None
     state = network_state(path)
     architecture = None
     if state.keys() != target.state_dict().keys():
         architecture, state = identify(state, str(path))
     load_exactly(target, state, f"{path} for the {part}, {type(target).__name__},", architecture, dtype=dtype)
+
+
+def file_at(place: Place) -> Path:
+    """The file of a part of a restorer.
+
+    Args:
+        place: a path; an address, which is downloaded once; or dict(file=…, url=…, sha256=…) with either or both: the
+            file is taken where it is there, else the address, and the SHA-256 (or its first digits) is checked.
+
+    Raises:
+        ConfigError: another kind of place.
+        WeightsError: it cannot be downloaded, or is another file than expected.
+    """
+    if not isinstance(place, Mapping):
+        return _given_file(place)
+    check_keys(place, ("file", "url", "sha256"), "the weights of a part")
+    file, url, sha256 = (place.get(key) for key in ("file", "url", "sha256"))
+    if not file and not url:
+        raise ConfigError(f"the weights of a part need file=… or url=…, got {dict(place)}")
+    path = Path(file).expanduser() if file else None
+    if path is not None and path.is_file():
+        check_sha256(path, sha256)
+        return path
+    if not url:
+        assert path is not None
+        return path
+    try:
+        return fetch(url, sha256=sha256)
+    except WeightsError as error:
+        if path is None:
+            raise
+        raise WeightsError(f"{error}; or put it at {path}") from error
 
 
 def locate(weights: Weights) -> Path:

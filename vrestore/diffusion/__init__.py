@@ -34,7 +34,7 @@ from vrestore.diffusion.prediction import PREDICTIONS, target, to_eps, to_x0
 from vrestore.diffusion.schedule import NoiseSchedule, rescale_to_zero_terminal_snr
 from vrestore.diffusion.start import initial_state
 from vrestore.diffusion.timesteps import SPACINGS, sampling_sigmas
-from vrestore.diffusion.windows import WindowedDenoiser, blend_weights, plan_key_frame_windows, plan_windows
+from vrestore.diffusion.windows import WindowedDenoiser, blend_weights, plan_key_frame_windows
 
 __all__ = [
     "PREDICTIONS",
@@ -57,7 +57,6 @@ __all__ = [
     "draw_seed",
     "initial_state",
     "plan_key_frame_windows",
-    "plan_windows",
     "posterior",
     "rescale_to_zero_terminal_snr",
     "sampling_sigmas",

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from vrestore.errors import ConfigError
+from vrestore.layers.windows import sliding_windows
 
 Window = tuple[int, int]
 
@@ -31,7 +32,8 @@ class WindowedDenoiser:
 
     Args:
         denoiser: for the whole clip; `Denoiser.window` gives it for a window.
-        windows: (start, stop) of each, in order, overlapping or touching, from 0 to the clip's end; see `plan_windows`.
+        windows: (start, stop) of each, in order, overlapping or touching, from 0 to the clip's end; see
+            `sliding_windows`.
         blend: ``cosine`` fades smoothly from one window to the next; ``linear`` does so in a straight line that starts
             at the window's first frame, as the official release does.
 
@@ -62,34 +64,6 @@ class WindowedDenoiser:
         return blended
 
 
-def plan_windows(frames: int, window_frames: int, overlap_frames: int, tail: float = 1.33) -> list[Window]:
-    """Overlapping windows over a clip; the last one grows instead of leaving a short rest.
-
-    Args:
-        frames: of the clip, >= 1.
-        window_frames: of one window.
-        overlap_frames: that neighbours share, 0 to window_frames - 1.
-        tail: the last window takes the rest when that is at most this many windows long (official: 1.33), so it may be
-            that much larger than the others.
-
-    Returns:
-        (start, stop) of each window, from 0 to `frames`.
-
-    Raises:
-        ConfigError: no frame, or an overlap that leaves no stride.
-    """
-    if frames < 1 or not 0 <= overlap_frames < window_frames or tail < 1:
-        raise ConfigError(
-            f"windows need at least 1 frame, 0 <= overlap < window and tail >= 1, got {frames} frames, "
-            f"window_frames={window_frames}, overlap_frames={overlap_frames}, tail={tail}"
-        )
-    windows, start = [], 0
-    while start + max(round(tail * window_frames), window_frames) < frames:
-        windows.append((start, start + window_frames))
-        start += window_frames - overlap_frames
-    return [*windows, (start, frames)]
-
-
 def plan_key_frame_windows(
     frames: int, key_frame_stride: int, most_frames: int = 32, overlap_frames: int = 16
 ) -> list[Window]:
@@ -110,11 +84,13 @@ def plan_key_frame_windows(
             f"key-frame windows need a stride >= 1 and 1 <= overlap < most, got key_frame_stride={key_frame_stride}, "
             f"overlap_frames={overlap_frames}, most_frames={most_frames}"
         )
+    if frames < 1:
+        raise ConfigError(f"windows need at least 1 frame, got {frames}")
     if frames <= most_frames:
-        return plan_windows(frames, most_frames, 0)
+        return [(0, frames)]
     window = (most_frames - 1) // key_frame_stride * key_frame_stride + 1
     overlap = (overlap_frames - 1) // key_frame_stride * key_frame_stride + 1
-    return plan_windows(frames, window, overlap)
+    return sliding_windows(frames, window, overlap)
 
 
 BLENDS = ("cosine", "linear")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,10 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
+from vrestore.checkpoints.architectures import compare
+from vrestore.checkpoints.files import load_state_dict, read_file
 from vrestore.engine.files import write_text, write_whole
 from vrestore.errors import TrainingError, WeightsError
 
@@ -35,24 +34,14 @@ def save_checkpoint(checkpoint: dict, path: str | Path) -> Path:
     return write_whole(path, lambda file: torch.save(data, file))
 
 
-def load_checkpoint(path: str | Path, map_location: str | torch.device = "cpu") -> dict:
-    """Read a checkpoint without running any code that it may hold.
+def load_checkpoint(path: str | Path) -> dict:
+    """Read a checkpoint onto the CPU, without running any code that it may hold.
 
     Raises:
         WeightsError: the file is missing, damaged, no checkpoint, or holds more than tensors and plain data.
     """
     path = Path(path)
-    if not path.is_file():
-        raise WeightsError(f"there is no checkpoint {path}")
-    try:
-        checkpoint = torch.load(path, map_location=map_location, weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise WeightsError(
-            f"{path} is damaged, or holds more than tensors and plain data and is therefore not loaded"
-        ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise WeightsError(f"{path} is damaged or no checkpoint ({reason})") from error
+    checkpoint = read_file(path)
     if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("state_dict"), dict):
         raise WeightsError(f"{path} is no training checkpoint: it has no 'state_dict'")
     return from_plain(checkpoint)
@@ -66,16 +55,8 @@ def load_weights(path: str | Path, model: torch.nn.Module) -> dict[str, Tensor]:
     Raises:
         WeightsError: missing or damaged.
     """
-    path = Path(path)
-    if path.suffix == ".safetensors":
-        if not path.is_file():
-            raise WeightsError(f"there are no weights {path}")
-        try:
-            state = load_file(path)
-        except (SafetensorError, OSError) as error:
-            raise WeightsError(f"{path} is damaged or no safetensors file ({error})") from error
-    else:
-        state = load_checkpoint(path)["state_dict"]
+    is_checkpoint = Path(path).suffix != ".safetensors"
+    state = load_checkpoint(path)["state_dict"] if is_checkpoint else load_state_dict(path)
     own = model.state_dict()
     if not any(name in own for name in state) and any(f"backbone.{name}" in own for name in state):
         state = {name: own[name] for name in own if not name.startswith("backbone.")} | {
@@ -157,22 +138,8 @@ def check_fits(state: Mapping[str, Tensor], model: torch.nn.Module, source: str 
     Raises:
         WeightsError: names the first differences.
     """
-    own = model.state_dict()
-    missing, unknown = [k for k in own if k not in state], [k for k in state if k not in own]
-    shapes = [
-        f"{k} is {tuple(state[k].shape)} there and {tuple(own[k].shape)} here"
-        for k in own
-        if k in state and state[k].shape != own[k].shape
-    ]
-    if not (missing or unknown or shapes):
-        return
-    faults = [f"{len(missing)} missing ({_few(missing)})"] if missing else []
-    faults += [f"{len(unknown)} unknown ({_few(unknown)})"] if unknown else []
-    faults += [f"{len(shapes)} of another shape ({_few(shapes)})"] if shapes else []
-    raise WeightsError(
-        f"{source} holds the weights of another model than the config's {type(model).__name__}: {'; '.join(faults)}"
-    )
-
-
-def _few(names: list[str], most: int = 3) -> str:
-    return ", ".join(names[:most]) + (", …" if len(names) > most else "")
+    misfit = compare(state, model.state_dict())
+    if misfit.faults:
+        raise WeightsError(
+            f"{source} holds the weights of another model than the config's {type(model).__name__}: {misfit}"
+        )

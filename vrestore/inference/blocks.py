@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -27,7 +28,7 @@ class RestoredBlock:
     Attributes:
         frames: (T, 3, H, W) float32 in [0, 1], on the CPU. T may be 0 at the end, where the frame rate is lowered.
         times: seconds, one a frame.
-        frames_in: input frames that they come from.
+        frames_in: input frames that are done with; a window that comes out in pieces counts them with the first one.
         seconds: that the model took.
     """
 
@@ -38,9 +39,17 @@ class RestoredBlock:
 
 
 def restored_blocks(
-    restorer: BaseRestorer, request: Request, reader: VideoReader, timeline: Timeline, plan: BlockPlan
+    restorer: BaseRestorer,
+    request: Request,
+    reader: VideoReader,
+    timeline: Timeline,
+    plan: BlockPlan,
+    progress: Callable[[float], None] = lambda frames: None,
 ) -> Iterator[RestoredBlock]:
     """Read, restore, and drop what was context only.
+
+    Args:
+        progress: told how many input frames are done, fractions included.
 
     Raises:
         MediaError: the clip cannot be read.
@@ -51,52 +60,85 @@ def restored_blocks(
     origin: Fraction | None = None
     for window in windows(reader.blocks(read_frames), plan.block_frames, plan.overlap_frames, least, plan.multiple):
         origin = window.times[0] if origin is None else origin
-        started = time.perf_counter()
-        restored = _restore(restorer, request, window)
-        seconds = time.perf_counter() - started
-        frames, first = _kept(restored, window, timeline.factor)
-        if not torch.isfinite(frames).all():
-            last = window.keep_start + window.keep_count - 1
-            raise RequestError(
-                f"the model gave values that are no numbers (NaN) for input frames {window.keep_start} to {last}; "
-                f"try precision='fp32' or other weights"
-            )
         after = None if window.after is None else [window.after]
         known = timeline.regular([*window.times, *(after or [])], window.keep_start, origin)
-        inner = known[: window.keep_count]
-        times = timeline.output_times(inner, known[-1] if after else None, window.keep_start, first, len(frames))
-        yield RestoredBlock(frames, times, window.keep_count, seconds)
+        inner, ends = known[: window.keep_count], known[-1] if after else None
+        kept, frames_in = _Kept(window, timeline.factor), window.keep_count
+        with _telling(restorer, window, progress):
+            for restored, seconds in _restore(restorer, request, window):
+                frames, first = kept.take(restored)
+                _check_numbers(frames, window)
+                times = timeline.output_times(inner, ends, window.keep_start, first, len(frames))
+                yield RestoredBlock(frames, times, frames_in, seconds)
+                frames_in = 0
+        kept.check()
+        progress(window.keep_start + window.keep_count)
 
 
-def _restore(restorer: BaseRestorer, request: Request, window: Window) -> Tensor:
-    frames = window.frames
+@contextmanager
+def _telling(restorer: BaseRestorer, window: Window, progress: Callable[[float], None]) -> Iterator[None]:
+    """Pass on what the restorer says of its progress within a window."""
+    before = restorer.on_progress
+    restorer.on_progress = lambda done: progress(window.keep_start + done * window.keep_count)
     try:
-        return restorer.restore(frames, request).cpu()
+        yield
+    finally:
+        restorer.on_progress = before
+
+
+def _check_numbers(frames: Tensor, window: Window) -> None:
+    if not torch.isfinite(frames).all():
+        last = window.keep_start + window.keep_count - 1
+        raise RequestError(
+            f"the model gave values that are no numbers (NaN) for input frames {window.keep_start} to {last}; "
+            f"try precision='fp32' or other weights"
+        )
+
+
+def _restore(restorer: BaseRestorer, request: Request, window: Window) -> Iterator[tuple[Tensor, float]]:
+    """The restored pieces of a window, on the CPU, and the seconds that each took."""
+    try:
+        started = time.perf_counter()
+        for piece in restorer.stream(window.frames, request):
+            yield piece.cpu(), time.perf_counter() - started
+            started = time.perf_counter()
     except (MemoryError, torch.OutOfMemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and "memory" not in str(error).lower():
             raise
-        t, _, h, w = frames.shape
+        t, _, h, w = window.frames.shape
         raise RequestError(
             f"there is not enough memory to restore {t} frames of {w}x{h} at once; ask for fewer (block_frames=…), "
             f"for smaller frames or for a lower scale"
         ) from error
 
 
-def _kept(restored: Tensor, window: Window, factor: Fraction) -> tuple[Tensor, int]:
-    """The restored frames that belong to the kept inputs, and the number of the first of them in the whole output.
+class _Kept:
+    """Cuts what is kept out of a window's restored pieces.
 
     Output number k belongs to the input at ``floor(k / factor)``.
     """
-    begin = math.ceil(window.start * factor)
-    behind = window.keep_start + window.keep_count
-    first = math.ceil(window.keep_start * factor) - begin
-    if window.is_last:  # some models end on the last input frame and give fewer
-        stop = min(len(restored), max(round(behind * factor), 1) - begin)
-    else:
-        stop = math.ceil(behind * factor) - begin
-    if not 0 <= first <= stop <= len(restored) or (first == stop and not window.is_last):
-        raise RequestError(
-            f"the model gave {len(restored)} frames for {len(window.frames)} at {float(factor):g} times the frame "
-            f"rate, which is too few to go on with"
-        )
-    return restored[first:stop], begin + first
+
+    def __init__(self, window: Window, factor: Fraction):
+        self.window, self.factor = window, factor
+        self.begin = math.ceil(window.start * factor)  # number of the window's first output in the whole
+        behind = window.keep_start + window.keep_count
+        self.first = math.ceil(window.keep_start * factor) - self.begin
+        self.stop = (max(round(behind * factor), 1) if window.is_last else math.ceil(behind * factor)) - self.begin
+        self.given = 0
+
+    def take(self, piece: Tensor) -> tuple[Tensor, int]:
+        """The kept frames of the next piece, and the number of the first of them in the whole output."""
+        low = min(max(self.first - self.given, 0), len(piece))
+        number = self.begin + self.given + low
+        frames = piece[low : max(self.stop - self.given, low)]
+        self.given += len(piece)
+        return frames, number
+
+    def check(self) -> None:
+        """Refuse a restorer that gave too few frames; some models end on the last input frame, which is right."""
+        short = self.given < (self.first if self.window.is_last else self.stop)
+        if short or (self.first >= self.stop and not self.window.is_last):
+            raise RequestError(
+                f"the model gave {self.given} frames for {len(self.window.frames)} at {float(self.factor):g} times the "
+                f"frame rate, which is too few to go on with"
+            )

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from vrestore.errors import RequestError
+from vrestore.memory import free_memory_bytes
 from vrestore.restorers.capabilities import Capabilities
 
 BLOCK_BYTES = 512 * 2**20  # input and output frames of a block together, when nobody says how many frames
@@ -85,16 +86,6 @@ def _whole_clip(frame_count: int, bytes_a_frame: int, block_frames: int | None) 
     if block_frames is not None and block_frames < frame_count:
         reasons.append(f"block_frames={block_frames} is not used, because cutting the clip would change the result")
     return BlockPlan(frame_count, reasons=reasons)
-
-
-def free_memory_bytes() -> int | None:
-    """Memory that can still be had, swap included; None where the system does not tell."""
-    try:
-        with open("/proc/meminfo", encoding="ascii") as file:
-            fields = dict(line.split(":", 1) for line in file)
-        return sum(int(fields[name].split()[0]) * 1024 for name in ("MemAvailable", "SwapFree"))
-    except (OSError, KeyError, ValueError):
-        return None
 
 
 def _round_up(value: int, multiple: int) -> int:

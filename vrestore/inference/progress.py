@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 @contextmanager
-def progress_bar(title: str, total: int, shown: bool = True) -> Iterator[Callable[[int], None]]:
+def progress_bar(title: str, total: int, shown: bool = True) -> Iterator[Callable[[float], None]]:
     """A bar on stderr while the block runs.
 
     Args:
@@ -19,7 +19,7 @@ def progress_bar(title: str, total: int, shown: bool = True) -> Iterator[Callabl
         shown: False keeps it quiet; so does a stderr that is no terminal.
 
     Yields:
-        A function that is called with how much was done since the last call.
+        A function that is called with how much is done, fractions included.
     """
     console = Console(stderr=True)
     if not shown or not console.is_terminal:
@@ -36,4 +36,4 @@ def progress_bar(title: str, total: int, shown: bool = True) -> Iterator[Callabl
     )
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task(title, total=total)
-        yield lambda done: progress.advance(task, done)
+        yield lambda done: progress.update(task, completed=done)

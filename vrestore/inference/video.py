@@ -170,6 +170,7 @@ def _prepare(
     height, width = (max(side, 1) for side in restorer.output_size(request, info.height, info.width))
     bytes_a_frame = math.ceil(12 * (info.height * info.width + height * width * factor))  # 3 channels of float32
     plan = plan_blocks(capabilities, factor, count, bytes_a_frame, block_frames)
+    restorer.check_memory(request, min(plan.block_frames + 2 * plan.overlap_frames, count), info.height, info.width)
     timeline = plan_timeline(info, reader.frame_step, factor)
     return _Job(reader, restorer, request, count, height, width, plan, timeline)
 
@@ -193,14 +194,13 @@ def _writer(dst: Path, output: dict, overwrite: bool, job: _Job) -> VideoWriter:
 
 def _run(job: _Job, writer: VideoWriter, progress: bool) -> _Done:
     done = _Done([])
-    with writer, progress_bar(job.reader.path.name, job.frame_count, progress) as advance:
-        for block in restored_blocks(job.restorer, job.request, job.reader, job.timeline, job.plan):
+    with writer, progress_bar(job.reader.path.name, job.frame_count, progress) as move_to:
+        for block in restored_blocks(job.restorer, job.request, job.reader, job.timeline, job.plan, move_to):
             if block.times:
                 writer.write(block.frames, block.times)
             done.times += block.times
             done.frames_in += block.frames_in
             done.seconds += block.seconds
-            advance(block.frames_in)
         writer.check = lambda path: check_contract(
             path,
             width=job.width,

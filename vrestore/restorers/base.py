@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModel
@@ -9,6 +12,7 @@ from torch import Tensor
 
 from vrestore.errors import RequestError
 from vrestore.layers.padding import pad_to_multiple
+from vrestore.memory import GIB, MemoryNeed, free_memory_bytes
 from vrestore.restorers.capabilities import Capabilities
 from vrestore.restorers.request import Request
 
@@ -22,14 +26,17 @@ class BaseRestorer(BaseModel):
     It owns no file, no chunk and no tile.
 
     Attributes:
-        weight_files: files of its parts' weights, by the name of the part; `vrestore.load_restorer` loads them.
+        weight_files: where its parts' weights are, by the name of the part: a path, an address, or dict(file=…, url=…,
+            sha256=…); `vrestore.load_restorer` loads them.
         weights_dtype: precision that they are loaded in; None is the network's own.
         may_run_untrained: whether it is meant to run with random weights, as tests and timings do.
+        on_progress: told by restorers that work long on one clip how much of it is done, 0 to 1.
     """
 
-    weight_files: dict[str, str] = {}
+    weight_files: dict[str, Any] = {}
     weights_dtype: str | None = None
     may_run_untrained: bool = False
+    on_progress: Callable[[float], None] | None = None
 
     def __init__(self, data_preprocessor: dict | None = None, init_cfg: dict | None = None):
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
@@ -39,7 +46,6 @@ class BaseRestorer(BaseModel):
         """What this restorer serves, as data."""
         raise NotImplementedError(f"{type(self).__name__} declares no capabilities")
 
-    @torch.no_grad()
     def restore(self, frames_TCHW: Tensor, request: Request | None = None) -> Tensor:
         """Restore one clip.
 
@@ -51,34 +57,86 @@ class BaseRestorer(BaseModel):
             Restored frames (T', 3, H', W'), float32 in [0, 1], on the restorer's device.
 
         Raises:
-            RequestError: frames of a wrong shape, type or range, or a request this restorer does not serve.
+            RequestError: frames of a wrong shape, type or range, a request this restorer does not serve, or more memory
+                than there is.
+        """
+        pieces = list(self.stream(frames_TCHW, request))
+        return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
+
+    def stream(self, frames_TCHW: Tensor, request: Request | None = None) -> Iterator[Tensor]:
+        """Restore one clip, piece by piece: what is finished leaves while the rest is still to be made.
+
+        Arguments and errors as `restore`; what is wrong with them is told here, before the first piece is asked for.
+
+        Yields:
+            Restored frames (t, 3, H', W') in order; all together they are what `restore` returns.
         """
         request = request or Request()
         check_frames(frames_TCHW)
         t, _, h, w = frames_TCHW.shape
         caps = self.capabilities
         caps.check(request, t, h, w)
-        device = next((p.device for p in self.parameters()), frames_TCHW.device)
-        padded = pad_to_multiple(frames_TCHW.to(device, torch.float32), caps.size_multiple)
+        self.check_memory(request, t, h, w)
+        padded = pad_to_multiple(frames_TCHW.to(self.device_of(frames_TCHW), torch.float32), caps.size_multiple)
+        return self._finished_pieces(padded, request, h, w)
 
+    def device_of(self, frames: Tensor | None = None) -> torch.device:
+        """Where this restorer works: where its weights are; without any, where the frames are (None: the CPU)."""
+        fallback = torch.device("cpu") if frames is None else frames.device
+        return next((p.device for p in self.parameters()), fallback)
+
+    @torch.no_grad()
+    def _finished_pieces(self, padded: Tensor, request: Request, height: int, width: int) -> Iterator[Tensor]:
+        size = self.output_size(request, height, width)
+        dtype = AUTOCAST_DTYPES.get(request.precision)
         was_training = self.training
         self.eval()
         try:
-            dtype = AUTOCAST_DTYPES.get(request.precision)
-            with torch.autocast(device.type, dtype or torch.bfloat16, enabled=dtype is not None):
-                restored = self.restore_frames(padded, request)
+            pieces = iter(self.stream_frames(padded, request))
+            while True:
+                # Between two pieces the caller's own precision holds.
+                with torch.autocast(padded.device.type, dtype or torch.bfloat16, enabled=dtype is not None):
+                    piece = next(pieces, None)
+                if piece is None:
+                    return
+                yield self._fit(piece, request, size, height, width).float().clamp(0, 1)
         finally:
             self.train(was_training)
 
-        size = self.output_size(request, h, w)
+    def _fit(self, restored: Tensor, request: Request, size: tuple[int, int], height: int, width: int) -> Tensor:
+        """Cut the padding off; a target size that the network does not hit by itself is reached by resampling."""
         if request.size is None:
-            restored = restored[..., : size[0], : size[1]]
-        elif restored.shape[-2:] != size:
-            # A target size that the network does not hit by itself is reached by resampling its own output.
-            factor = self.capabilities.factor(request)
-            inner = restored[..., : round(h * factor), : round(w * factor)]
-            restored = resize_to(inner, size)
-        return restored.float().clamp(0, 1)
+            return restored[..., : size[0], : size[1]]
+        if restored.shape[-2:] == size:
+            return restored
+        factor = self.capabilities.factor(request)
+        return resize_to(restored[..., : round(height * factor), : round(width * factor)], size)
+
+    def memory_need(self, request: Request, frames: int, height: int, width: int) -> MemoryNeed | None:
+        """What restoring a clip takes beside the weights; None where that is not known before.
+
+        Args:
+            request: one that this restorer serves.
+            frames: of the clip.
+            height, width: of its frames, in pixels.
+        """
+        return None
+
+    def check_memory(self, request: Request, frames: int, height: int, width: int) -> None:
+        """Refuse a clip that the free memory cannot hold; arguments as `memory_need`.
+
+        Raises:
+            RequestError: says what is needed, what is free, and which settings lower it.
+        """
+        free = free_memory_bytes(self.device_of())
+        if free is None:
+            return
+        need = self.memory_need(request, frames, height, width)
+        if need is not None and need.total > free:
+            raise RequestError(
+                f"restoring {frames} frame(s) of {width}x{height} needs {need}, and {free / GIB:.1f} GiB are free; "
+                f"{need.lower_by}"
+            )
 
     def output_size(self, request: Request, height: int, width: int) -> tuple[int, int]:
         """(height, width) in pixels of what `restore` gives for frames of that height and width."""
@@ -93,6 +151,10 @@ class BaseRestorer(BaseModel):
         A restorer that reaches `request.size` itself returns that size; any other returns its own factor's.
         """
         raise NotImplementedError(f"{type(self).__name__} cannot restore")
+
+    def stream_frames(self, frames_TCHW: Tensor, request: Request) -> Iterator[Tensor]:
+        """`restore_frames` in pieces, for a restorer that has some frames finished before the others."""
+        yield self.restore_frames(frames_TCHW, request)
 
     def loss(self, lq: Tensor, hq: Tensor, record: list | None = None) -> dict[str, Tensor]:
         """Training losses by name; every name that holds 'loss' is summed and minimised.

@@ -28,6 +28,12 @@ class Canvas:
     white: bool = False
     zoom: float | None = None
 
+    @property
+    def whole(self) -> tuple[int, int]:
+        """(height, width) with the border."""
+        left, right, top, bottom = self.padding
+        return self.height + top + bottom, self.width + left + right
+
     def fill(self, frames_TCHW: Tensor) -> Tensor:
         """Resize frames in [0, 1] bilinearly to the target size, as in training, and add the border."""
         if self.zoom is not None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from typing import Any
 
@@ -23,13 +24,15 @@ from vrestore.diffusion import (
     sampling_sigmas,
 )
 from vrestore.errors import ConfigError, RequestError, WeightsError
+from vrestore.memory import MemoryNeed
 from vrestore.registry import ADAPTERS, AUTOENCODERS, BACKBONES, MODELS, SCHEDULES
-from vrestore.restorers.base import BaseRestorer
+from vrestore.restorers.base import AUTOCAST_DTYPES, BaseRestorer
 from vrestore.restorers.capabilities import Capabilities, Scales
 from vrestore.restorers.request import Request
 from vrestore.restorers.venhancer.canvas import Canvas, least_canvas
 from vrestore.restorers.venhancer.draws import ClipDraws
 from vrestore.restorers.venhancer.frames import MOST, FramePlan, plan_frames, plan_official_frames
+from vrestore.restorers.venhancer.memory import FLOAT, decoding_bytes, denoising_bytes, encoding_bytes
 from vrestore.restorers.venhancer.official import RELEASES, OfficialDraws, official_canvas, truncate_to_8bit
 from vrestore.samplers import StepReport, build_sampler, traits_of
 
@@ -38,6 +41,8 @@ logger = logging.getLogger("vrestore")
 SPATIAL = (1.0, 8.0)
 PARTS = ("backbone", "autoencoder", "text")
 PURE_NOISE = 999  # where the releases' noise level -1 points to
+ENCODED, SAMPLED = 0.03, 0.93  # how much of the work is done by then, roughly
+NO_FORECAST_FEATURES = 2**25  # a window with fewer values in a feature map takes little, and needs no forecast
 
 
 @MODELS.register_module()
@@ -53,8 +58,8 @@ class VEnhancer(BaseRestorer):
         autoencoder: config (AUTOENCODERS) with as many latent channels as the network takes.
         text: config of the text encoder (ADAPTERS, `TextEncoder`); None is `EmptyText` of the network's width.
         schedule: config of the noise schedule (SCHEDULES).
-        weights: weight files of the parts ``backbone``, ``autoencoder`` and ``text``, by name; loaded by
-            `vrestore.load_restorer`.
+        weights: of the parts ``backbone``, ``autoencoder`` and ``text``, by name: a path, an address, or dict(file=…,
+            url=…, sha256=…); loaded by `vrestore.load_restorer`.
         release: whose pipeline ``parity=True`` reproduces, ``v1`` (2024-07-29) or ``v2`` (2024-09-16).
         noise_levels: timesteps of the schedule that are used; sampling starts at the last one (official: 900).
         steps: sampling steps where a request names none. ``fast`` spacing has its own 14.
@@ -80,15 +85,13 @@ class VEnhancer(BaseRestorer):
         ConfigError: parts that do not fit each other, or a value out of its range.
     """
 
-    on_step: Callable[[StepReport], None] | None = None  # called after each sampling step, beside the log
-
     def __init__(
         self,
         backbone: dict,
         autoencoder: dict,
         text: dict | None = None,
         schedule: dict | None = None,
-        weights: Mapping[str, str] | None = None,
+        weights: Mapping[str, Any] | None = None,
         release: str = "v2",
         noise_levels: int = 900,
         steps: int = 15,
@@ -135,6 +138,7 @@ class VEnhancer(BaseRestorer):
         self.window_frames, self.overlap_frames = window_frames, overlap_frames
         self.noise, self.sample_posterior, self.corrected_start = noise, sample_posterior, corrected_start
         self._weights_licence = weights_licence
+        self._forecast: tuple[tuple, MemoryNeed] | None = None  # the last one, and what it was for
 
     @property
     def capabilities(self) -> Capabilities:
@@ -148,8 +152,8 @@ class VEnhancer(BaseRestorer):
             weights_licence=self._weights_licence,
         )
 
-    def restore(self, frames_TCHW: Tensor, request: Request | None = None) -> Tensor:
-        """See `BaseRestorer.restore`.
+    def stream(self, frames_TCHW: Tensor, request: Request | None = None) -> Iterator[Tensor]:
+        """See `BaseRestorer.stream`.
 
         Frames: ``round(T * factor)`` of them; with ``parity=True`` ``(T - 1) * multiple + 1``, as the releases give.
 
@@ -163,7 +167,7 @@ class VEnhancer(BaseRestorer):
                     f"the {name} of VEnhancer has no weights yet: load the model with vrestore.load_restorer and give "
                     f"the file (weights=…, --weights FILE, or model.weights.{name} in the config)"
                 )
-        return super().restore(frames_TCHW, request)
+        return super().stream(frames_TCHW, request)
 
     def output_size(self, request: Request, height: int, width: int) -> tuple[int, int]:
         """As `BaseRestorer.output_size`; with ``parity=True`` the size is the release's.
@@ -184,22 +188,52 @@ class VEnhancer(BaseRestorer):
         return super().output_size(request, height, width)
 
     def restore_frames(self, frames_TCHW: Tensor, request: Request) -> Tensor:
-        height, width = frames_TCHW.shape[-2:]
-        factor = request.time_factor()
-        if request.parity:
-            scale = self.capabilities.factor(request)
-            canvas, downscale = official_canvas(self.release, height, width, scale, request.size)
-            frames = plan_official_frames(len(frames_TCHW), factor)
-            return truncate_to_8bit(self.generate(frames_TCHW, canvas, frames, downscale, request))
-        target = self.output_size(request, height, width)
-        canvas = least_canvas(*target, self.autoencoder.downsample, self.backbone.least_legal_size)
-        real = min(max((target[0] * target[1] / (height * width)) ** 0.5, SPATIAL[0]), SPATIAL[1])
-        downscale = real if self.downscale is None else self.downscale
-        return self.generate(frames_TCHW, canvas, plan_frames(len(frames_TCHW), factor), downscale, request)
+        return torch.cat(list(self.stream_frames(frames_TCHW, request)))
+
+    def stream_frames(self, frames_TCHW: Tensor, request: Request) -> Iterator[Tensor]:
+        canvas, downscale, plan = self._plan(request, len(frames_TCHW), *frames_TCHW.shape[-2:])
+        for frames in self.generate(frames_TCHW, canvas, plan, downscale, request):
+            yield truncate_to_8bit(frames) if request.parity else frames
+
+    def memory_need(self, request: Request, frames: int, height: int, width: int) -> MemoryNeed | None:
+        """See `BaseRestorer.memory_need`; None for clips so small that they need no forecast."""
+        with warnings.catch_warnings():  # on frame rates; they belong to the restoration itself
+            warnings.simplefilter("ignore")
+            canvas, _, plan = self._plan(request, frames, height, width)
+        rows, columns = (side // self.autoencoder.downsample for side in canvas.whole)
+        window = max(stop - start for start, stop in self._windows(plan, request))
+        if self.backbone.sizes["dim"] * window * rows * columns < NO_FORECAST_FEATURES:
+            return None
+        precision = AUTOCAST_DTYPES.get(request.precision)
+        key = frames, plan.frames, window, rows, columns, precision
+        if self._forecast is None or self._forecast[0] != key:
+            self._forecast = key, self._foresee(*key)
+        return self._forecast[1]
+
+    def _foresee(
+        self, keys: int, frames: int, window: int, rows: int, columns: int, precision: torch.dtype | None
+    ) -> MemoryNeed:
+        height, width = rows * self.autoencoder.downsample, columns * self.autoencoder.downsample
+        latents = self.autoencoder.latent_channels * frames * rows * columns * FLOAT
+        return MemoryNeed(
+            throughout={"key frames": 2 * keys * 3 * height * width * FLOAT, "latents": 8 * latents},
+            stages={
+                "encoding a frame": encoding_bytes(self.autoencoder, rows, columns),
+                f"denoising {window} frames of {width}x{height}": denoising_bytes(
+                    self.backbone, window, rows, columns, precision
+                ),
+                "decoding": decoding_bytes(self.autoencoder, frames, rows, columns, precision),
+            },
+            lower_by=(
+                "to need less: a lower scale or size, fewer frames, and in the config "
+                f"model.window_frames (now {self.window_frames}), model.dtype='bf16', "
+                "model.backbone.chunk_tokens=65536, model.autoencoder.tiling and encode_tiling"
+            ),
+        )
 
     def generate(
         self, frames_TCHW: Tensor, canvas: Canvas, plan: FramePlan, downscale: float, request: Request
-    ) -> Tensor:
+    ) -> Iterator[Tensor]:
         """The whole way: resize, encode, noise, denoise, decode, crop.
 
         Args:
@@ -208,8 +242,8 @@ class VEnhancer(BaseRestorer):
             plan: which frames are generated and shown.
             downscale: factor told to the network.
 
-        Returns:
-            The shown frames (T', 3, H', W'), not cut to [0, 1].
+        Yields:
+            The shown frames (t, 3, H', W'), not cut to [0, 1], as they are decoded.
         """
         draws = self._draws(request, frames_TCHW.device)
         latents, keys = self.encode(canvas.fill(frames_TCHW), plan, draws, request.parity)
@@ -223,9 +257,29 @@ class VEnhancer(BaseRestorer):
             "downscale": float(downscale),
         }
         del latents, keys
+        self._tell(ENCODED)
         x0 = self.denoise(noised, conditions, plan, draws, request)
-        video = self.autoencoder.decode(x0, clamp=False)[0]
-        return canvas.cut(video)[plan.shown.to(video.device)]
+        del noised, conditions, hint
+        start = 0
+        for block in self.autoencoder.decode_blocks(x0, clamp=False):
+            stop = start + block.shape[1]
+            shown = plan.shown[(plan.shown >= start) & (plan.shown < stop)] - start
+            self._tell(SAMPLED + (1 - SAMPLED) * stop / plan.frames)
+            if len(shown):
+                yield canvas.cut(block[0][shown.to(block.device)])
+            start = stop
+
+    def _plan(self, request: Request, frames: int, height: int, width: int) -> tuple[Canvas, float, FramePlan]:
+        """Where the frames lie, the downscale factor that is told, and which frames are generated and shown."""
+        factor = request.time_factor()
+        if request.parity:
+            scale = self.capabilities.factor(request)
+            canvas, downscale = official_canvas(self.release, height, width, scale, request.size)
+            return canvas, downscale, plan_official_frames(frames, factor)
+        target = self.output_size(request, height, width)
+        canvas = least_canvas(*target, self.autoencoder.downsample, self.backbone.least_legal_size)
+        real = min(max((target[0] * target[1] / (height * width)) ** 0.5, SPATIAL[0]), SPATIAL[1])
+        return canvas, real if self.downscale is None else self.downscale, plan_frames(frames, factor)
 
     def encode(
         self, frames_TCHW: Tensor, plan: FramePlan, draws: ClipDraws | OfficialDraws, each: bool
@@ -279,9 +333,7 @@ class VEnhancer(BaseRestorer):
             negative={"text": self._negative(request, noised.device)} if scale != 1 else None,
             frame_axes={"key_frame_index": 1},
         )
-        windows = [(0, plan.frames)]
-        if not (request.parity and self.release == "v1"):
-            windows = plan_key_frame_windows(plan.frames, plan.multiple, self.window_frames, self.overlap_frames)
+        windows = self._windows(plan, request)
         blended = WindowedDenoiser(denoiser, windows, "linear" if request.parity else "cosine")
         x = initial_state(noised, float(sigmas[0]), corrected=self.corrected_start and not request.parity)
         noise = draws.for_sampler(x, sigmas)
@@ -299,6 +351,11 @@ class VEnhancer(BaseRestorer):
             exact_count=not request.parity,
         )
 
+    def _windows(self, plan: FramePlan, request: Request) -> list[tuple[int, int]]:
+        if request.parity and self.release == "v1":
+            return [(0, plan.frames)]
+        return plan_key_frame_windows(plan.frames, plan.multiple, self.window_frames, self.overlap_frames)
+
     def _draws(self, request: Request, device: torch.device) -> ClipDraws | OfficialDraws:
         if request.parity:
             return OfficialDraws(self.release, request.seed, device)
@@ -313,18 +370,22 @@ class VEnhancer(BaseRestorer):
     def _negative(self, request: Request, device: torch.device) -> Tensor:
         return self.text.encode_negative(request.negative_prompt, device)
 
+    def _tell(self, done: float) -> None:
+        if self.on_progress is not None:
+            self.on_progress(done)
+
     def _reporter(self, plan: FramePlan, windows: int) -> Callable[[StepReport], None]:
-        """Tells the log, and `on_step`, how far sampling is and how long it will take."""
+        """Tells how far sampling is: `on_progress` where somebody listens, else the log."""
         started = time.perf_counter()
         logger.info(
             f"VEnhancer generates {plan.frames} frames from {plan.keys} key frame(s), in {windows} window(s) a step"
         )
 
         def tell(report: StepReport) -> None:
-            left = (time.perf_counter() - started) / report.step * (report.steps - report.step)
-            logger.info(f"sampling step {report.step} of {report.steps}, about {left:.0f} s left")
-            if self.on_step is not None:
-                self.on_step(report)
+            if self.on_progress is None:
+                left = (time.perf_counter() - started) / report.step * (report.steps - report.step)
+                logger.info(f"sampling step {report.step} of {report.steps}, about {left:.0f} s left")
+            self._tell(ENCODED + (SAMPLED - ENCODED) * report.step / report.steps)
 
         return tell
 
@@ -334,7 +395,7 @@ def _width(backbone: nn.Module) -> int:
 
 
 def _check_settings(
-    release: str, noise_levels: int, timesteps: int, scale: float, weights: Mapping[str, str] | None
+    release: str, noise_levels: int, timesteps: int, scale: float, weights: Mapping[str, Any] | None
 ) -> None:
     if release not in RELEASES:
         raise ConfigError(f"release must be one of {', '.join(RELEASES)}, got {release!r}")
