@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -114,12 +115,15 @@ class SpaceTimeRestorer(BaseRestorer):
         )
 
     def restore_frames(self, frames_TCHW: Tensor, request: Request) -> Tensor:
+        return torch.cat(list(self.stream_frames(frames_TCHW, request)))
+
+    def stream_frames(self, frames_TCHW: Tensor, request: Request) -> Iterator[Tensor]:
         moments = plan_moments(len(frames_TCHW), request.time_factor())
         if self.over_pairs:
-            return self._restore_pairs(frames_TCHW, moments, self._factors(request, *frames_TCHW.shape[-2:]))
+            yield from self._pair_by_pair(frames_TCHW, moments, self._factors(request, *frames_TCHW.shape[-2:]))
+            return
         clip = self.backbone(frames_TCHW[None])[0]
-        shown = [int((i + time) * self.backbone.time_scale) for i, time in moments]
-        return clip[torch.tensor(shown, device=clip.device)]
+        yield clip[[int((i + time) * self.backbone.time_scale) for i, time in moments]]
 
     def _factors(self, request: Request, height: int, width: int) -> tuple[float, float]:
         """Of height and width; those of an asked size only where the network serves them."""
@@ -130,7 +134,9 @@ class SpaceTimeRestorer(BaseRestorer):
         factor = self.capabilities.factor(request)
         return factor, factor
 
-    def _restore_pairs(self, frames_TCHW: Tensor, moments: list[Moment], factors: tuple[float, float]) -> Tensor:
+    def _pair_by_pair(
+        self, frames_TCHW: Tensor, moments: list[Moment], factors: tuple[float, float]
+    ) -> Iterator[Tensor]:
         t, _, h, w = frames_TCHW.shape
         multiple = int(getattr(self.backbone, "least_multiple", 1))
         (padded_h, made_h), (padded_w, made_w) = (
@@ -138,15 +144,18 @@ class SpaceTimeRestorer(BaseRestorer):
         )
         size = round(h * factors[0]), round(w * factors[1])
         padded = pad_to_size(frames_TCHW, padded_h, padded_w)
-        made: list[Tensor] = []  # one for each different moment, in their order
+        made = 0
         for batch in batches(in_pairs(moments, t), self.batch_pairs):
             first = torch.tensor([i for i, _ in batch], device=padded.device)
             pairs = torch.stack([padded[first], padded[(first + 1).clamp(max=t - 1)]], 1)
             times = [float(time) for time in batch[0][1]]
-            frames = self.backbone(pairs, times, (made_h, made_w))[..., : size[0], : size[1]]
-            made += frames.flatten(0, 1)
-        known = dict(zip(dict.fromkeys(moments), made, strict=True))
-        return torch.stack([known[moment] for moment in moments])
+            frames = self.backbone(pairs, times, (made_h, made_w))[..., : size[0], : size[1]].flatten(0, 1)
+            yield frames
+            made += len(frames)
+            if self.on_progress is not None:
+                self.on_progress((batch[-1][0] + 1) / t)
+        if made < len(moments):  # held for the rest of its time
+            yield frames[-1:].expand(len(moments) - made, -1, -1, -1)
 
     def loss(self, lq: Tensor, hq: Tensor, record: list | None = None) -> dict[str, Tensor]:
         """The loss over all frames.
