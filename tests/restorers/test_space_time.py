@@ -19,7 +19,7 @@ CLIPS, PAIRS = tiny.SPACETIME_BACKBONES["ZoomingSlowMo"], tiny.SPACETIME_BACKBON
 class PlacePair(torch.nn.Module):
     """Stands in for VideoINR with a known answer: bilinear enlargement, blended in time."""
 
-    any_time = True
+    num_frames = 2
     least_multiple = 4
 
     def __init__(self):
@@ -144,7 +144,8 @@ def test_training():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"backbone": tiny.BASICVSR}, "BasicVSR has neither time_scale nor any_time"),
+        ({"backbone": tiny.BASICVSR}, "BasicVSR has neither time_scale nor num_frames = 2"),
+        ({"backbone": tiny.PAIR_BACKBONES["RIFE"]}, "RIFE has neither time_scale"),
         ({"backbone": PAIRS, "scale": 9}, "scale must lie from 1 to 8, got 9"),
         ({"backbone": PAIRS, "batch_pairs": 0}, "batch_pairs must be at least 1"),
         ({"backbone": CLIPS, "chunk_overlap_frames": 0}, "chunk_overlap_frames must be at least 1"),

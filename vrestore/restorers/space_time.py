@@ -31,7 +31,7 @@ class SpaceTimeRestorer(BaseRestorer):
 
     - over clips (Zooming Slow-Mo): ``net(lq (B, N, 3, h, w)) -> (B, (N - 1) * time_scale + 1, 3, …)``. It serves its
       own factors of time and space. Where a request asks for no higher rate, the frames between are made and dropped.
-    - over pairs (VideoINR; it has ``any_time``): ``net(pair (B, 2, 3, h, w), times, (height, width))``. It serves any
+    - over pairs (VideoINR; its ``num_frames`` is 2): ``net(pair (B, 2, 3, h, w), times, (height, width))``. It serves any
       factor and any size; sides are padded by mirroring, and what comes of the padding is cropped. The only frame of a
       clip is a pair with itself.
 
@@ -66,7 +66,7 @@ class SpaceTimeRestorer(BaseRestorer):
     ):
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         self.backbone = BACKBONES.build(backbone)
-        self.over_pairs = bool(getattr(self.backbone, "any_time", False))
+        self.over_pairs = getattr(self.backbone, "num_frames", None) == 2
         self._check(scale, batch_pairs, chunk_overlap_frames)
         self.scale = float(scale if self.over_pairs else self.backbone.scale)
         self.pixel_loss = LOSSES.build(pixel_loss or {"type": "CharbonnierLoss"})
@@ -81,7 +81,7 @@ class SpaceTimeRestorer(BaseRestorer):
         if not self.over_pairs and not hasattr(self.backbone, "time_scale"):
             raise ConfigError(
                 f"SpaceTimeRestorer needs a network that makes frames between frames, such as ZoomingSlowMo or "
-                f"VideoINR; {name} has neither time_scale nor any_time"
+                f"VideoINR; {name} has neither time_scale nor num_frames = 2"
             )
         if not SPATIAL[0] <= scale <= SPATIAL[1]:
             raise ConfigError(f"scale must lie from {SPATIAL[0]:g} to {SPATIAL[1]:g}, got {scale!r}")
