@@ -31,9 +31,9 @@ class SpaceTimeRestorer(BaseRestorer):
 
     - over clips (Zooming Slow-Mo): ``net(lq (B, N, 3, h, w)) -> (B, (N - 1) * time_scale + 1, 3, …)``. It serves its
       own factors of time and space. Where a request asks for no higher rate, the frames between are made and dropped.
-    - over pairs (VideoINR; its ``num_frames`` is 2): ``net(pair (B, 2, 3, h, w), times, (height, width))``. It serves any
-      factor and any size; sides are padded by mirroring, and what comes of the padding is cropped. The only frame of a
-      clip is a pair with itself.
+    - over pairs (VideoINR; its ``num_frames`` is 2): ``net(pair (B, 2, 3, h, w), times, (height, width))``. It serves
+      any factor and any size; sides are padded by mirroring, and what comes of the padding is cropped. The only frame
+      of a clip is a pair with itself.
 
     Args:
         backbone: config of the network (BACKBONES).
