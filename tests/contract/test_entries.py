@@ -72,6 +72,119 @@ def test_clip_backbone_trains_every_parameter(clip_backbone):
     check_every_parameter_trains(BACKBONES.build(clip_backbone), torch.rand(1, 3, 3, 16, 16))
 
 
+def stirred(net):
+    """A network whose layers that start at zero no longer hide the gradients of those below."""
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.05)
+    return net
+
+
+def without_gradient(net) -> list[str]:
+    """Names of the parameters that are to be trained and got no gradient."""
+    trained = ((name, p.grad) for name, p in net.named_parameters() if p.requires_grad)
+    return [name for name, grad in trained if grad is None or not grad.abs().sum() > 0]
+
+
+@pytest.fixture(params=sorted(tiny.PAIR_BACKBONES))
+def pair_backbone(request):
+    return tiny.PAIR_BACKBONES[request.param]
+
+
+@torch.no_grad()
+def test_pair_backbone_takes_any_batch_and_time(pair_backbone):
+    net = BACKBONES.build(pair_backbone).eval()
+    side = net.least_multiple
+    img0, img1 = torch.rand(2, 3, side, 2 * side), torch.rand(2, 3, side, 2 * side)
+    before = img0.clone(), img1.clone()
+    times = torch.tensor([0.25, 0.75])
+    out = net(img0, img1, times)
+    assert out.shape == img0.shape
+    assert out.isfinite().all()
+    assert torch.equal(img0, before[0]), "the caller's frames were changed"
+    assert torch.equal(img1, before[1]), "the caller's frames were changed"
+    assert torch.equal(net(img0, img1, times.view(2, 1, 1, 1)), out)
+    each = torch.cat([net(img0[i : i + 1], img1[i : i + 1], times[i].item()) for i in range(2)])
+    torch.testing.assert_close(out, each, atol=1e-5, rtol=1e-4)
+    assert not torch.allclose(net(img0, img1, 0.25), net(img0, img1, 0.75), atol=1e-5)
+
+
+@torch.no_grad()
+def test_pair_backbone_refuses_what_it_cannot_take(pair_backbone):
+    net = BACKBONES.build(pair_backbone)
+    side = net.least_multiple
+    good = torch.rand(2, 3, side, side)
+    with pytest.raises(ValueError, match=rf"multiples of {side}, got {side + 1}x{side}"):
+        net(torch.rand(1, 3, side + 1, side), torch.rand(1, 3, side + 1, side))
+    with pytest.raises(ValueError, match="two frames of one shape"):
+        net(good, good[:1])
+    with pytest.raises(ValueError, match=r"timestep must lie from 0 .* got 1\.5"):
+        net(good, good, 1.5)
+    with pytest.raises(ValueError, match=r"N=2 pairs of frames, got \(3,\)"):
+        net(good, good, torch.rand(3))
+
+
+@torch.no_grad()
+def test_pair_backbone_in_bf16_stays_close(pair_backbone):
+    net = BACKBONES.build(pair_backbone).eval()
+    side = net.least_multiple
+    img0, img1 = (torch.nn.functional.interpolate(torch.rand(1, 3, 8, 8), size=(side, side)) for _ in range(2))
+    exact = net(img0, img1)
+    with torch.autocast("cpu", torch.bfloat16):
+        half = net(img0, img1)
+    assert (half.float() - exact).abs().max() < 0.05
+
+
+def test_pair_backbone_trains_every_parameter(pair_backbone):
+    net = stirred(BACKBONES.build(pair_backbone))
+    side = net.least_multiple
+    net(torch.rand(1, 3, side, side), torch.rand(1, 3, side, side), 0.4).square().mean().backward()
+    assert not without_gradient(net)
+
+
+@pytest.fixture(params=sorted(tiny.SPACETIME_BACKBONES))
+def spacetime(request):
+    """A network that makes larger frames and more of them, and a call of it that gives three frames of two."""
+    net = BACKBONES.build(tiny.SPACETIME_BACKBONES[request.param])
+    if getattr(net, "any_time", False):
+        return net, lambda lq: net(lq, (0, 0.5, 1), (4 * lq.shape[-2], 4 * lq.shape[-1]))
+    return net, net
+
+
+@pytest.mark.parametrize(("h", "w"), [(8, 8), (12, 20)])
+@torch.no_grad()
+def test_spacetime_backbone_makes_frames_between(spacetime, h, w):
+    net, call = spacetime
+    net.eval()
+    lq = torch.rand(2, 2, 3, h, w)
+    before = lq.clone()
+    out = call(lq)
+    assert out.shape == (2, 3, 3, 4 * h, 4 * w)
+    assert out.isfinite().all()
+    assert torch.equal(lq, before), "the caller's frames were changed"
+    torch.testing.assert_close(out, torch.cat([call(clip[None]) for clip in lq]), atol=1e-5, rtol=1e-4)
+    with pytest.raises(ValueError, match=r"multiples of 4, got 9x8; pad them"):
+        call(torch.rand(1, 2, 3, 9, 8))
+
+
+@torch.no_grad()
+def test_spacetime_backbone_in_bf16_stays_close(spacetime):
+    net, call = spacetime
+    net.eval()
+    lq = torch.rand(1, 2, 3, 12, 16)
+    exact = call(lq)
+    with torch.autocast("cpu", torch.bfloat16):
+        half = call(lq)
+    assert (half.float() - exact).abs().max() < 0.05
+
+
+def test_spacetime_backbone_trains_every_parameter(spacetime):
+    net, call = spacetime
+    stirred(net)
+    call(torch.rand(1, 2, 3, 12, 16)).square().mean().backward()
+    assert not without_gradient(net)
+
+
 def check_every_parameter_trains(net, lq):
     with torch.no_grad():  # layers that start at zero would hide the gradients of those below
         for parameter in net.parameters():
@@ -215,14 +328,25 @@ class TestRestorer:
         assert torch.equal(frames, before), "the caller's frames were changed"
         json.dumps(caps.as_dict())
 
+    def test_keeps_the_frame_count_of_every_rate(self, name):
+        restorer = MODELS.build(tiny.RESTORERS[name])
+        caps = restorer.capabilities
+        side = max(caps.least_size_px, 16)
+        for frames in {max(caps.least_frames, 1), max(caps.least_frames, 2)}:
+            clip = torch.rand(frames, 3, side, side)
+            for factor in caps.temporal_scales.fixed or (f for f in (0.5, 1, 2, 2.5) if f in caps.temporal_scales):
+                out = restorer.restore(clip, Request(temporal_scale=factor))
+                assert len(out) == max(round(frames * factor), 1)
+
     def test_serves_every_declared_precision(self, name):
         restorer = MODELS.build(tiny.RESTORERS[name])
         frames = torch.rand(2, 3, 16, 16)
-        exact = restorer.restore(frames)
+        factor = 2 if 2 in restorer.capabilities.temporal_scales else 1
+        exact = restorer.restore(frames, Request(temporal_scale=factor))
         for precision in restorer.capabilities.dtypes:
             if precision == "fp16" and not torch.cuda.is_available():
                 continue  # half-precision convolutions on a CPU are a GPU's job
-            out = restorer.restore(frames, Request(precision=precision))
+            out = restorer.restore(frames, Request(precision=precision, temporal_scale=factor))
             assert (out - exact).abs().max() < 0.03
 
     def test_is_repeatable(self, name):
@@ -236,10 +360,13 @@ class TestRestorer:
 
     def test_predict_mode_is_what_evaluators_take(self, name):
         restorer = MODELS.build(tiny.RESTORERS[name])
-        batch = {"lq": torch.rand(2, 2, 3, 16, 16), "hq": torch.rand(2, 2, 3, 64, 64), "clip": ["a", "b"]}
-        outputs = restorer(**batch, mode="predict")
+        caps = restorer.capabilities
+        frames, side = max(caps.least_frames, 2), max(caps.least_size_px, 16)
+        larger = round(side * caps.factor(Request()))
+        lq, hq = torch.rand(2, frames, 3, side, side), torch.rand(2, frames, 3, larger, larger)
+        outputs = restorer(lq=lq, hq=hq, clip=["a", "b"], mode="predict")
         assert [o["clip"] for o in outputs] == ["a", "b"]
-        assert all(o["pred"].shape == (2, 3, 64, 64) for o in outputs)
+        assert all(o["pred"].shape == o["hq"].shape for o in outputs)
 
 
 @pytest.mark.parametrize("name", sorted(tiny.LOSSES))

@@ -45,6 +45,20 @@ IMAGE_BACKBONES = {
 }
 # net(ref_NCHW, supp_NCHW) -> flow_N2HW
 FLOW_BACKBONES = {"SPyNet": SPYNET}
+# net(img0_NCHW, img1_NCHW, timestep) -> frame_NCHW
+PAIR_BACKBONES = {
+    "IFNet": dict(type="IFNet", arbitrary_time=True, channels=[8, 8, 8], num_convs=1, context_channels=4),
+    "RIFE": dict(
+        **dict(type="RIFE", version="4.25", channels=[8, 8, 8, 8, 8], num_convs=1),
+        **dict(encoder_channels=4, feature_channels=2),
+    ),
+}
+# net(lq_BTCHW) -> hq_BTCHW, larger frames and more of them; over pairs: net(lq_B2CHW, times, size)
+ZOOMING = dict(mid_channels=8, deform_groups=2, front_blocks=1, back_blocks=1, hr_channels=8)
+SPACETIME_BACKBONES = {
+    "VideoINR": dict(type="VideoINR", **ZOOMING, feature_hidden=[8, 8], flow_hidden=[8, 8], encode_hidden=[8, 8]),
+    "ZoomingSlowMo": dict(type="ZoomingSlowMo", **ZOOMING),
+}
 # networks over latents, called by diffusion restorers
 LATENT_BACKBONES = {
     "UNet3D": dict(
@@ -58,8 +72,11 @@ BACKBONES = {
     **FLOW_BACKBONES,
     **IMAGE_BACKBONES,
     **LATENT_BACKBONES,
+    **PAIR_BACKBONES,
+    **SPACETIME_BACKBONES,
     **WINDOW_BACKBONES,
 }
+
 
 RESTORERS = {
     "CascadeRestorer": dict(
@@ -71,6 +88,9 @@ RESTORERS = {
         requests=[dict(scale=1), {}],
     ),
     "FramewiseRestorer": dict(type="FramewiseRestorer", backbone=SRVGG, batch_frames=2),
+    # frames of noise are cuts to it, and its network would not be asked
+    "InterpolationRestorer": dict(type="InterpolationRestorer", backbone=PAIR_BACKBONES["RIFE"], cut_below=None),
+    "SpaceTimeRestorer": dict(type="SpaceTimeRestorer", backbone=SPACETIME_BACKBONES["VideoINR"]),
     "ResampleRestorer": dict(type="ResampleRestorer", spatial="bicubic", temporal="blend"),
     "RegressionRestorer": dict(type="RegressionRestorer", backbone=BASICVSR),
     "SlidingWindowRestorer": dict(type="SlidingWindowRestorer", backbone=EDVR),

@@ -5,19 +5,25 @@ from vrestore.backbones.basicvsr import BasicVSR
 from vrestore.backbones.basicvsr_plusplus import BasicVSRPlusPlus
 from vrestore.backbones.edvr import EDVR
 from vrestore.backbones.iconvsr import IconVSR
+from vrestore.backbones.ifnet import IFNet
 from vrestore.backbones.realbasicvsr import RealBasicVSR
+from vrestore.backbones.rife import RIFE
 from vrestore.backbones.rrdbnet import RRDBNet
 from vrestore.backbones.spandrel_image import SpandrelImageNetwork
 from vrestore.backbones.spynet import SPyNet
 from vrestore.backbones.srvgg import SRVGGNetCompact
 from vrestore.backbones.swinir import SwinIR
 from vrestore.backbones.unet3d import UNet3D
+from vrestore.backbones.videoinr import VideoINR
+from vrestore.backbones.zooming_slowmo import ZoomingSlowMo
 
 __all__ = [
     "EDVR",
+    "RIFE",
     "BasicSRArch",
     "BasicVSR",
     "BasicVSRPlusPlus",
+    "IFNet",
     "IconVSR",
     "RRDBNet",
     "RealBasicVSR",
@@ -26,4 +32,6 @@ __all__ = [
     "SpandrelImageNetwork",
     "SwinIR",
     "UNet3D",
+    "VideoINR",
+    "ZoomingSlowMo",
 ]

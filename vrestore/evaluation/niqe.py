@@ -15,7 +15,7 @@ from vrestore.errors import ConfigError, NotMeasuredError
 from vrestore.evaluation.metric import Metric
 from vrestore.evaluation.pixels import check_clip, check_options, levels, score_name
 from vrestore.evaluation.protocol import content_hash
-from vrestore.evaluation.ssim import gaussian_taps
+from vrestore.layers.ssim import gaussian_taps
 from vrestore.registry import METRICS
 
 BLOCK_PX = 96

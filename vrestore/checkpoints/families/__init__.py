@@ -8,9 +8,12 @@ from vrestore.checkpoints.families import (
     openclip,
     realbasicvsr,
     realesrgan,
+    rife,
     swinir,
     vae,
     venhancer,
+    videoinr,
+    zooming_slowmo,
 )
 
 __all__ = [
@@ -21,7 +24,10 @@ __all__ = [
     "openclip",
     "realbasicvsr",
     "realesrgan",
+    "rife",
     "swinir",
     "vae",
     "venhancer",
+    "videoinr",
+    "zooming_slowmo",
 ]
