@@ -1,6 +1,6 @@
-# Every baseline on a tiny clip that is drawn by a formula, with reference weights made from names alone: it shows that each
-# method runs at its official size, within minutes on two CPU cores, without data and without a download. What the methods
-# make of the clip means nothing, and the report says so.
+# Every baseline on a tiny clip that is drawn by a formula, with reference weights made from names alone: it shows
+# that each method runs at its official size, within minutes on two CPU cores, without data and without a download.
+# What the methods make of the clip means nothing, and the report says so.
 #
 #   python tools/test.py configs/benchmarks/baselines_smoke.py
 #
@@ -23,7 +23,6 @@ _x4 = [
     "swinir-real-m-x4",
     "swinir-real-l-x4",
     "rvrt-reds4",
-    "vrt-reds4",
 ]
 _x2 = ["realesrgan-x2plus"]
 _x1 = ["basicvsr-pp-ntire-decompress-track1", "basicvsr-pp-deblur-dvd", "edvr-l-deblur-reds4"]
@@ -45,7 +44,7 @@ methods = [
 benchmarks = [
     dict(
         name="x4",
-        dataset=dict(type="DrawnClips", n_frames=3, size=(128, 128), degradation=dict(type="BicubicDown", scale=4)),
+        dataset=dict(type="DrawnClips", n_frames=4, size=(96, 96), degradation=dict(type="BicubicDown", scale=4)),
         request=dict(scale=4),
         metrics=_scores,
         methods=["bicubic", *_x4],
@@ -76,7 +75,7 @@ benchmarks = [
         dataset=dict(
             type="DrawnClips",
             n_frames=3,
-            size=(128, 128),
+            size=(96, 96),
             degradation=dict(type="BicubicDown", scale=4),
             time_step=2,
         ),

@@ -43,7 +43,7 @@ def _groups(cards: Sequence[dict[str, Any]]) -> list[tuple[str, list[dict[str, A
 def _row(card: dict[str, Any]) -> list[str]:
     weights, caps = card["weights"] or {}, card["capabilities"]
     state = weights.get("state") or ("none needed" if card["parameters"] == 0 else "–")
-    scale, time = (f"x{_fractions(caps[key])}" if caps else "–" for key in ("spatial_scales", "temporal_scales"))
+    scale, time = (f"x{fractions(caps[key])}" if caps else "–" for key in ("spatial_scales", "temporal_scales"))
     what = card["summary"] + (f" ({card['note']})" if card["note"] else "")
     licence = _short(weights.get("licence"))
     if restriction(weights.get("licence")):
@@ -92,7 +92,7 @@ def _plain(value: Any) -> str:
     return {True: "yes", False: "no"}.get(value, str(value)) if isinstance(value, bool) else str(value)
 
 
-def _fractions(scales: str) -> str:
+def fractions(scales: str) -> str:
     """``0.25 to 4`` as ``1/4 to 4``."""
 
     def shorter(word: str) -> str:
