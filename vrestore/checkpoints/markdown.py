@@ -7,12 +7,8 @@ from typing import Any
 
 from vrestore.checkpoints.cards import card
 from vrestore.checkpoints.index import Weights, ZooEntry, zoo
-from vrestore.checkpoints.show import fractions
+from vrestore.checkpoints.show import ABOUT, fractions, score_name
 from vrestore.checkpoints.terms import restriction
-
-# Of a row of numbers, what is no score.
-ABOUT = ("set", "degradation", "protocol", "source")
-NAMES = {"psnr": "PSNR", "ssim": "SSIM", "e_warp": "E*warp", "clip_iqa": "CLIP-IQA", "musiq": "MUSIQ", "dover": "DOVER"}
 
 
 def zoo_markdown() -> str:
@@ -84,7 +80,7 @@ def _numbers(entries: Sequence[ZooEntry]) -> list[str]:
             ]
             for name in names
         ]
-        parts += _table([" / ".join(NAMES.get(m, m.upper()) for m in metrics), *heads], cells)
+        parts += _table([" / ".join(score_name(m) for m in metrics), *heads], cells)
         parts += ["", *(f"- {s}, {d}: {protocol} ({source})" for s, d, protocol, source, _ in own), ""]
     return parts[:-1]
 
