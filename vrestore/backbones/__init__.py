@@ -9,6 +9,7 @@ from vrestore.backbones.ifnet import IFNet
 from vrestore.backbones.realbasicvsr import RealBasicVSR
 from vrestore.backbones.rife import RIFE
 from vrestore.backbones.rrdbnet import RRDBNet
+from vrestore.backbones.rvrt import RVRT
 from vrestore.backbones.spandrel_image import SpandrelImageNetwork
 from vrestore.backbones.spynet import SPyNet
 from vrestore.backbones.srvgg import SRVGGNetCompact
@@ -20,6 +21,7 @@ from vrestore.backbones.zooming_slowmo import ZoomingSlowMo
 __all__ = [
     "EDVR",
     "RIFE",
+    "RVRT",
     "BasicSRArch",
     "BasicVSR",
     "BasicVSRPlusPlus",
