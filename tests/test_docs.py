@@ -10,10 +10,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def run(*arguments, **options):
-    return subprocess.run(
-        [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, check=False, **options
-    )
+def run(*arguments):
+    return subprocess.run([sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
 
 
 def test_no_table_is_out_of_date():
