@@ -24,7 +24,7 @@ RVRT = dict(
     **dict(deformable_groups=4, attention_heads=4, offset_channels=8, upsample_channels=8, spynet=SPYNET),
 )
 
-# net(lq_BTCHW) -> hq_BTCHW; T and the sides are multiples of net.frames_multiple and net.size_multiple where it has them
+# net(lq_BTCHW) -> hq_BTCHW; T is a multiple of net.frames_multiple, the sides of net.size_multiple, where it has them
 CLIP_BACKBONES = {
     "BasicVSR": BASICVSR,
     "BasicVSRPlusPlus": BASICVSR_PLUSPLUS,

@@ -34,7 +34,9 @@ def by_hand(q, k, v, offsets):
                 down, right = tap // WINDOW[1] - WINDOW[0] // 2, tap % WINDOW[1] - WINDOW[1] // 2
                 moved = offsets[j, slot, :, tap, :, y, x].tolist()
                 parts = both[frame].split(each)
-                samples.append(torch.cat([sample(p, y + down + m[0], x + right + m[1]) for p, m in zip(parts, moved)]))
+                samples.append(
+                    torch.cat([sample(p, y + down + m[0], x + right + m[1]) for p, m in zip(parts, moved, strict=True)])
+                )
         keys, values = torch.stack(samples).view(len(samples), 2, HEADS, c // HEADS).unbind(1)
         logits = (q[j, :, y, x].view(HEADS, -1) * keys).sum(-1) / math.sqrt(c // HEADS)
         out[j, :, y, x] = (logits.softmax(0).unsqueeze(-1) * values).sum(0).flatten()
