@@ -1,4 +1,4 @@
-"""Write the tables of README.md and of the model cards from the result files that they name.
+"""Write the tables of README.md, of docs/ and of the model cards from the data that they name.
 
     python tools/render_docs.py [FILE.md ...] [--check]
 
@@ -7,7 +7,11 @@ A block looks like this; what stands between its two lines is replaced:
     <!-- results: model_zoo/basicvsr_small_x4/results.json -->
     <!-- /results -->
 
-`clips` after the path adds a row a clip. --check writes nothing and fails where a file is out of date.
+results: PATH    a results file of `vrestore test`; `clips` after the path adds a row a clip
+baselines: PATH  what tools/benchmarks/baselines.py measured
+zoo: PATH        the model zoo's index
+
+--check writes nothing and fails where a file is out of date.
 """
 
 from __future__ import annotations
@@ -19,20 +23,25 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-BLOCK = re.compile(r"(<!-- results: (?P<path>\S+)(?P<clips> clips)? -->\n).*?(<!-- /results -->)", re.DOTALL)
+BLOCK = re.compile(
+    r"(<!-- (?P<kind>results|baselines|zoo): (?P<path>\S+)(?P<clips> clips)? -->\n).*?(<!-- /(?P=kind) -->)", re.DOTALL
+)
 DECIMALS = {"PSNR": 2, "SSIM": 4, "LPIPS": 4, "NIQE": 2}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("files", nargs="*", type=Path, metavar="FILE.md", help="default: README.md and every card")
+    parser.add_argument(
+        "files", nargs="*", type=Path, metavar="FILE.md", help="default: README.md, docs/ and every card"
+    )
     parser.add_argument("--check", action="store_true", help="write nothing; fail where a file is out of date")
     arguments = parser.parse_args()
-    files = arguments.files or [ROOT / "README.md", *sorted((ROOT / "model_zoo").glob("*/README.md"))]
+    own = [*sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "model_zoo").glob("*/README.md"))]
+    files = arguments.files or [ROOT / "README.md", *own]
     stale = []
     for file in files:
         text = file.read_text(encoding="utf-8")
-        new = BLOCK.sub(lambda m: m[1] + render(ROOT / m["path"], bool(m["clips"])) + m[4], text)
+        new = BLOCK.sub(lambda m: m[1] + _block(m["kind"], ROOT / m["path"], bool(m["clips"])) + m[5], text)
         if new != text:
             stale.append(file)
             if not arguments.check:
@@ -40,6 +49,38 @@ def main() -> int:
     for file in stale:
         print(f"{'out of date' if arguments.check else 'wrote'}: {file}")
     return 1 if arguments.check and stale else 0
+
+
+def _block(kind: str, path: Path, clips: bool) -> str:
+    if kind == "results":
+        return render(path, clips)
+    if kind == "baselines":
+        return render_baselines(path)
+    from vrestore.checkpoints.markdown import zoo_markdown
+
+    return zoo_markdown()
+
+
+def render_baselines(path: Path) -> str:
+    """The table of what tools/benchmarks/baselines.py measured as Markdown."""
+    if not path.is_file():
+        return f"Not measured yet: `python tools/benchmarks/baselines.py` writes {path.relative_to(ROOT)}.\n"
+    data = json.loads(path.read_text(encoding="utf-8"))
+    lines = [
+        "| entry of the zoo | input | parameters | multiply-adds a frame (G) | seconds a frame | peak memory (MiB) |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in data["rows"]:
+        if row.get("error"):
+            lines.append(f"| `{row['name']}` | {row['input']} | failed: {row['error']} | – | – | – |")
+            continue
+        cost = f"{row['macs_per_frame'] / 1e9:.1f} | {row['seconds_per_frame']:.3g}"
+        memory = f"{row['peak_rss_bytes'] / 2**20:,.0f}"
+        lines.append(f"| `{row['name']}` | {row['input']} | {row['parameters']:,} | {cost} | {memory} |")
+    where = data["environment"]
+    lines += ["", *(f"- {note}" for note in data["notes"]), ""]
+    lines += [f"Measured on {where['cpu']}, {where['threads']} threads, torch {where['packages']['torch']}."]
+    return "\n".join(lines) + "\n"
 
 
 def render(path: Path, clips: bool = False) -> str:

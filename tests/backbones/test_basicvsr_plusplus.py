@@ -8,7 +8,7 @@ import torch
 
 from tests.backbones.randomised import randomised
 from tests.contract import tiny
-from vrestore.backbones import BasicVSRPlusPlus, basicvsr, basicvsr_plusplus
+from vrestore.backbones import BasicVSRPlusPlus
 from vrestore.errors import ConfigError, RequestError
 from vrestore.registry import BACKBONES
 
@@ -82,34 +82,3 @@ def test_a_frame_sees_the_whole_clip_and_the_largest_residue_counts():
     for align in net.deform_align.values():
         align.max_residue_magnitude = 3
     assert (net(lq) - exact).abs().max() > 1e-4
-
-
-@pytest.mark.parametrize("config", [tiny.BASICVSR, tiny.BASICVSR_PLUSPLUS])
-@torch.no_grad()
-def test_features_on_the_cpu_give_the_same_numbers(config, monkeypatch):
-    net, lq = randomised(config), torch.rand(1, 4, 3, 8, 12)
-    exact = net(lq)
-    asked = []
-
-    def always(clips, cache_length):
-        asked.append(cache_length)
-        return True
-
-    for module in (basicvsr, basicvsr_plusplus):
-        monkeypatch.setattr(module, "belongs_on_cpu", always)
-    net.cpu_cache_length = 3
-    assert torch.equal(net(lq), exact)
-    assert asked == [3]
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-@pytest.mark.parametrize("config", [tiny.BASICVSR, tiny.BASICVSR_PLUSPLUS])
-@torch.no_grad()
-def test_long_clips_on_a_gpu_keep_their_features_on_the_cpu(config):
-    net, lq = randomised(config).cuda(), torch.rand(1, 5, 3, 8, 12, device="cuda")
-    exact = net(lq)
-    assert exact.is_cuda
-    net.cpu_cache_length = 4
-    offloaded = net(lq)
-    assert not offloaded.is_cuda
-    assert torch.equal(offloaded, exact.cpu())

@@ -151,7 +151,7 @@ def test_keywords(network):
     assert same_weights(load_network(state, mid_channels=6), network)
     with pytest.raises(WeightsError, match="mid_channels=64 contradicts the weights: their shapes say mid_channels=6"):
         load_network(state, mid_channels=64)
-    with pytest.raises(WeightsError, match=r"BasicVSR takes no keyword 'blocks' \(allowed: spynet, mid_channels"):
+    with pytest.raises(WeightsError, match=r"BasicVSR takes no keyword 'blocks' \(allowed: spynet, cpu_cache_length"):
         load_network(state, blocks=3)
 
 

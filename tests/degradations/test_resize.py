@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from vrestore.degradations import imresize, resize
+from vrestore.degradations.resize import KERNELS
 from vrestore.errors import RequestError
 
 
@@ -117,3 +118,9 @@ def test_refuses_what_holds_no_float_images():
     for bad in (torch.zeros(3, 4, 4, dtype=torch.uint8), torch.zeros(4), torch.zeros(3, 0, 4), [[1.0]]):
         with pytest.raises(RequestError, match="floating point tensor"):
             imresize(bad, scale=2)
+
+
+@pytest.mark.parametrize("kernel", sorted(KERNELS))
+def test_a_single_pixel_is_repeated(kernel):
+    one_pixel = torch.full((1, 3, 1, 1), 0.25)
+    torch.testing.assert_close(imresize(one_pixel, scale=2.0, kernel=kernel), torch.full((1, 3, 2, 2), 0.25))

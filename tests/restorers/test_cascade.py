@@ -274,3 +274,34 @@ class TestWeights:
         whole = cascade(BASICVSR, FRAMEWISE)
         save_file(whole.state_dict(), tmp_path / "w.safetensors")
         assert same_weights(load_restorer(config, str(tmp_path / "w.safetensors"), device="cpu"), whole)
+
+
+def test_the_last_stage_streams_and_every_stage_tells_its_share():
+    class Slow(Plain):
+        def stream_frames(self, frames_TCHW, request):
+            for i in range(len(frames_TCHW)):
+                if self.on_progress:
+                    self.on_progress((i + 1) / len(frames_TCHW))
+                yield frames_TCHW[i : i + 1]
+
+    both = CascadeRestorer([Slow(), Slow()])
+    told = []
+    both.on_progress = told.append
+    frames = torch.rand(2, 3, 8, 8)
+    pieces = list(both.stream(frames))
+    assert [len(piece) for piece in pieces] == [1, 1]
+    assert torch.equal(torch.cat(pieces), frames)
+    assert told == [0.25, 0.5, 0.5, 0.75, 1, 1]
+    assert both.stages[0].on_progress is None
+
+
+def test_memory_is_asked_of_every_stage():
+    class Hungry(Plain):
+        def check_memory(self, request, frames, height, width):
+            if frames * height * width > 5000:
+                raise RequestError(f"{frames} frames of {width}x{height} are too much")
+
+    both = CascadeRestorer([Hungry(2), Hungry(2)], requests=[dict(temporal_scale=2), dict(temporal_scale=1)])
+    both.restore(torch.rand(2, 3, 8, 8), Request(temporal_scale=2))
+    with pytest.raises(RequestError, match=r"stage 2 of 2 \(Hungry\): 8 frames of 32x40 are too much"):
+        both.restore(torch.rand(4, 3, 20, 16), Request(temporal_scale=2))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 import torch.nn as nn
 from torch import Tensor
@@ -11,6 +13,8 @@ from vrestore.backbones.edvr_features import EDVRFeatures
 from vrestore.backbones.spynet import SPyNet  # noqa: F401  (registers the default flow network)
 from vrestore.errors import ConfigError
 from vrestore.layers.flow_warp import flow_warp
+from vrestore.layers.frame_features import FrameFeatures, belongs_on_cpu
+from vrestore.layers.memory_format import for_convolutions
 from vrestore.layers.padding import pad_to_multiple
 from vrestore.layers.residual import ResidualBlocksWithInputConv, he_init
 from vrestore.layers.tail import UpsamplingTail, bilinear_x4
@@ -37,6 +41,7 @@ class IconVSR(UpsamplingTail):
         num_blocks_extraction: residual blocks of the EDVR part.
         hr_channels: feature channels after the second upsampling (official: 64).
         spynet: config of the flow network (BACKBONES); None is the official SPyNet.
+        cpu_cache_length: see `BasicVSR`.
 
     Raises:
         ConfigError: a stride or padding below its least.
@@ -54,6 +59,7 @@ class IconVSR(UpsamplingTail):
         num_blocks_extraction: int = 5,
         hr_channels: int = 64,
         spynet: dict | None = None,
+        cpu_cache_length: int = 100,
     ):
         super().__init__()
         if keyframe_stride < 1 or padding < 0:
@@ -64,6 +70,7 @@ class IconVSR(UpsamplingTail):
         self.mid_channels = c
         self.keyframe_stride = keyframe_stride
         self.padding = padding
+        self.cpu_cache_length = cpu_cache_length
         self.spynet = BACKBONES.build(spynet or {"type": "SPyNet"})
         self.edvr = EDVRFeatures(
             mid_channels=c,
@@ -96,41 +103,60 @@ class IconVSR(UpsamplingTail):
         b, t, _, h, w = lq.shape
         padded = pad_to_multiple(lq.flatten(0, 1), self.edvr.size_multiple).unflatten(0, (b, t))
         flows_backward, flows_forward = compute_flow(self.spynet, padded)
-        refills = self._refills(padded)
-        backward = self._propagate_backward(padded, flows_backward, refills)
-        outputs = []
-        feature = padded.new_zeros(b, self.mid_channels, *padded.shape[-2:])
-        for i in range(t):
-            if i > 0:
-                feature = flow_warp(feature, flows_forward[:, i - 1].permute(0, 2, 3, 1))
-            if i in refills:
-                feature = self.forward_fusion(torch.cat([feature, refills[i]], dim=1))
-            feature = self.forward_resblocks(torch.cat([padded[:, i], backward[i], feature], dim=1))
+        on_cpu = belongs_on_cpu(lq, self.cpu_cache_length)
+        refills = self._refills(padded, on_cpu)
+        backward, outputs = FrameFeatures(lq.device, on_cpu), FrameFeatures(lq.device, on_cpu)
+        for _, feature in self._propagate_backward(padded, flows_backward, refills):
+            backward.append(feature)
+        backward.reverse()
+        for i, feature in self._propagate_forward(padded, flows_forward, refills, backward):
             outputs.append(self._tail(feature, bilinear_x4(padded[:, i]))[..., : 4 * h, : 4 * w])
-        hq = torch.stack(outputs, dim=1)
+        hq = outputs.stack()
         if return_intermediates:
             flows = {"flows_backward": flows_backward, "flows_forward": flows_forward}
             return hq, {name: flow[..., :h, :w] for name, flow in flows.items()}
         return hq
 
-    def _refills(self, lq: Tensor) -> dict[int, Tensor]:
+    def _refills(self, lq: Tensor, on_cpu: bool) -> dict[int, Tensor]:
         """EDVR's features (B, C, h, w) at every keyframe, by its number."""
         extended = lq[:, extended_indices(lq.shape[1], self.padding)]
         span = 2 * self.padding + 1
-        return {i: self.edvr(extended[:, i : i + span]) for i in keyframes(lq.shape[1], self.keyframe_stride)}
+        refills = {}
+        for i in keyframes(lq.shape[1], self.keyframe_stride):
+            features = self.edvr(extended[:, i : i + span])
+            refills[i] = features.cpu() if on_cpu else features
+        return refills
 
-    def _propagate_backward(self, lq: Tensor, flows: Tensor, refills: dict[int, Tensor]) -> list[Tensor]:
-        b, t, _, h, w = lq.shape
-        feature = lq.new_zeros(b, self.mid_channels, h, w)
-        features: list[Tensor] = []
-        for i in reversed(range(t)):
-            if i < t - 1:
+    def _propagate_backward(
+        self, lq: Tensor, flows: Tensor, refills: dict[int, Tensor]
+    ) -> Iterator[tuple[int, Tensor]]:
+        """The number of each frame and its features (B, C, h, w), from the last frame to the first."""
+        feature, frames = self._no_features(lq), lq.shape[1]
+        for i in reversed(range(frames)):
+            if i < frames - 1:
                 feature = flow_warp(feature, flows[:, i].permute(0, 2, 3, 1))
-            if i in refills:
-                feature = self.backward_fusion(torch.cat([feature, refills[i]], dim=1))
-            feature = self.backward_resblocks(torch.cat([lq[:, i], feature], dim=1))
-            features.insert(0, feature)
-        return features
+            feature = self._refill(self.backward_fusion, feature, refills.get(i))
+            feature = self.backward_resblocks(torch.cat([for_convolutions(lq[:, i]), feature], dim=1))
+            yield i, feature
+
+    def _propagate_forward(
+        self, lq: Tensor, flows: Tensor, refills: dict[int, Tensor], backward: FrameFeatures
+    ) -> Iterator[tuple[int, Tensor]]:
+        """The number of each frame and its features (B, C, h, w), from the first frame to the last."""
+        feature = self._no_features(lq)
+        for i in range(lq.shape[1]):
+            if i > 0:
+                feature = flow_warp(feature, flows[:, i - 1].permute(0, 2, 3, 1))
+            feature = self._refill(self.forward_fusion, feature, refills.get(i))
+            feature = self.forward_resblocks(torch.cat([for_convolutions(lq[:, i]), backward[i], feature], dim=1))
+            yield i, feature
+
+    def _no_features(self, lq: Tensor) -> Tensor:
+        return for_convolutions(lq.new_zeros(len(lq), self.mid_channels, *lq.shape[-2:]))
+
+    @staticmethod
+    def _refill(fusion: nn.Module, feature: Tensor, refill: Tensor | None) -> Tensor:
+        return feature if refill is None else fusion(torch.cat([feature, refill.to(feature.device)], dim=1))
 
 
 def keyframes(clip_frames: int, stride: int) -> list[int]:

@@ -28,6 +28,7 @@ class RealBasicVSR(nn.Module):
         is_sequential_cleaning: clean one frame after the other: slower, less memory, the same frames.
         hr_channels: feature channels after the second upsampling (official: 64).
         spynet: config of the flow network (BACKBONES); None is the official SPyNet.
+        cpu_cache_length: see `BasicVSR`.
     """
 
     scale = 4
@@ -42,6 +43,7 @@ class RealBasicVSR(nn.Module):
         is_sequential_cleaning: bool = False,
         hr_channels: int = 64,
         spynet: dict | None = None,
+        cpu_cache_length: int = 100,
     ):
         super().__init__()
         self.dynamic_refine_thres = dynamic_refine_thres
@@ -53,7 +55,7 @@ class RealBasicVSR(nn.Module):
         self.image_cleaning = nn.Sequential(blocks, to_residue)
         if is_fix_cleaning:
             self.image_cleaning.requires_grad_(False)
-        self.basicvsr = BasicVSR(mid_channels, num_propagation_blocks, hr_channels, spynet)
+        self.basicvsr = BasicVSR(mid_channels, num_propagation_blocks, hr_channels, spynet, cpu_cache_length)
 
     def forward(
         self, lq: Tensor, return_lqs: bool = False, return_intermediates: bool = False

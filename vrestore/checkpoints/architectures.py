@@ -133,8 +133,8 @@ def identify(
     if fitting:
         return fitting[0], renamed[fitting[0].name]
     closest = [(compare(r, ARCHITECTURES[name].likely_shapes(r)), name) for name, r in renamed.items()]
-    best, name = max(closest, key=lambda pair: pair[0].share, default=(Comparison(), ""))
-    if not best.matching:
+    best, name = max(closest, key=lambda pair: (pair[0].named, pair[0].share), default=(Comparison(), ""))
+    if not best.named:
         raise WeightsError(
             f"{source} belongs to no known architecture and shares no name with one (known: "
             f"{', '.join(ARCHITECTURES)}); its names begin with: {_few(list(state_dict))}"
@@ -154,6 +154,11 @@ class Comparison:
     @property
     def faults(self) -> int:
         return len(self.missing) + len(self.extra) + len(self.reshaped)
+
+    @property
+    def named(self) -> float:
+        """What part of all names on both sides is on both, whatever the shapes, 0 to 1."""
+        return (self.matching + len(self.reshaped)) / max(self.matching + self.faults, 1)
 
     @property
     def share(self) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -15,20 +15,26 @@ from rich.table import Table
 from vrestore.checkpoints.terms import restriction
 
 PIPE_WIDTH = 160  # columns where nobody reads along
+LEAST_WIDTH_FOR_SUMMARIES = 120
+
+ABOUT = ("set", "degradation", "protocol", "source")  # of a row of numbers, what is no score
+SCORES = {"e_warp": "E*warp", "clip_iqa": "CLIP-IQA", "fastervqa": "FasterVQA"}
 
 
 def list_text(cards: Sequence[dict[str, Any]]) -> str:
-    """One line an entry, under its method: name, scales, parameters, weights, licence, summary."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for heading in ("name", "scale", "time", "parameters", "weights"):
-        table.add_column(heading, no_wrap=True, justify="right" if heading == "parameters" else "left")
-    table.add_column("licence", overflow="fold")
-    table.add_column("what", ratio=1, overflow="fold")
+    """One line an entry, under its method: name, scales, weights, licence and, where they fit, size and summary."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    wide = _width() >= LEAST_WIDTH_FOR_SUMMARIES
+    headings = ("name", "scale", "time", "weights", "licence", *(("size", "what") if wide else ()))
+    for heading in headings:
+        folds = heading in ("licence", "what")
+        justify: Any = "right" if heading == "size" else "left"
+        table.add_column(heading, no_wrap=not folds, overflow="fold" if folds else "ellipsis", justify=justify)
     for method, group in _groups(cards):
         table.add_section()
         table.add_row(f"[bold]{escape(method)}[/bold]")
         for card in group:
-            table.add_row(*_row(card))
+            table.add_row(*_row(card)[: len(headings)])
     return _render(table, "'vrestore zoo NAME' shows licence, source, protocol and numbers of one.")
 
 
@@ -43,25 +49,27 @@ def _groups(cards: Sequence[dict[str, Any]]) -> list[tuple[str, list[dict[str, A
 def _row(card: dict[str, Any]) -> list[str]:
     weights, caps = card["weights"] or {}, card["capabilities"]
     state = weights.get("state") or ("none needed" if card["parameters"] == 0 else "–")
-    scale, time = (f"x{_fractions(caps[key])}" if caps else "–" for key in ("spatial_scales", "temporal_scales"))
+    scale, time = (f"x{fractions(caps[key])}" if caps else "–" for key in ("spatial_scales", "temporal_scales"))
     what = card["summary"] + (f" ({card['note']})" if card["note"] else "")
     licence = _short(weights.get("licence"))
     if restriction(weights.get("licence")):
         licence = f"[yellow]{escape(licence)}[/yellow]"
-    return [f"  {card['name']}", scale, time, _count(card["parameters"]), state, licence, escape(what)]
+    return [f"  {card['name']}", scale, time, state, licence, _count(card["parameters"]), escape(what)]
 
 
 def card_text(card: dict[str, Any]) -> str:
     """Everything that is known of one entry."""
     facts = Table.grid(padding=(0, 2))
+    facts.add_column(no_wrap=True)
+    facts.add_column(overflow="fold")
     for title, value in _facts(card):
         facts.add_row(f"[bold]{title}[/bold]", escape(value))
     parts: list[Any] = [f"[bold]{card['name']}[/bold]: {escape(card['summary'])}\n", facts]
     if card["numbers"]:
-        columns = list(dict.fromkeys(key for row in card["numbers"] for key in row))
+        columns = ("set", "degradation", "scores", "protocol", "source")
         numbers = Table(*columns, box=SIMPLE_HEAD, title="numbers", title_justify="left")
         for row in card["numbers"]:
-            numbers.add_row(*(escape(_number(row.get(key))) for key in columns))
+            numbers.add_row(*(escape(str({**row, "scores": scores_text(row)}[key])) for key in columns))
         parts.append(numbers)
     return _render(*parts)
 
@@ -92,7 +100,7 @@ def _plain(value: Any) -> str:
     return {True: "yes", False: "no"}.get(value, str(value)) if isinstance(value, bool) else str(value)
 
 
-def _fractions(scales: str) -> str:
+def fractions(scales: str) -> str:
     """``0.25 to 4`` as ``1/4 to 4``."""
 
     def shorter(word: str) -> str:
@@ -102,13 +110,21 @@ def _fractions(scales: str) -> str:
     return " ".join(shorter(word) for word in scales.split(" "))
 
 
-def _number(value: Any) -> str:
-    return f"{value:.4f}" if isinstance(value, float) else "–" if value is None else str(value)
+def scores_text(row: Mapping[str, Any]) -> str:
+    """The scores of a row of numbers: ``PSNR 31.4170, SSIM 0.8909``."""
+    return ", ".join(f"{score_name(key)} {value:.4f}" for key, value in row.items() if key not in ABOUT)
+
+
+def score_name(key: str) -> str:
+    """What a score is called that the index spells ``e_warp``."""
+    return SCORES.get(key, key.replace("_", " ").replace("vbench", "VBench") if "_" in key else key.upper())
 
 
 def _count(parameters: int | None) -> str:
     if not parameters:
         return "–"
+    if parameters >= 1e9:
+        return f"{parameters / 1e9:.2f} B"
     return f"{parameters / 1e6:.2f} M" if parameters >= 1e5 else f"{parameters:,}"
 
 
@@ -119,9 +135,12 @@ def _short(licence: str | None) -> str:
 
 
 def _render(*parts: Any) -> str:
-    terminal = Console()
-    width = terminal.width if terminal.is_terminal else PIPE_WIDTH
-    console = Console(file=io.StringIO(), width=width, force_terminal=terminal.is_terminal, highlight=False)
+    console = Console(file=io.StringIO(), width=_width(), force_terminal=Console().is_terminal, highlight=False)
     for part in parts:
         console.print(part)
     return console.file.getvalue().rstrip()  # type: ignore[attr-defined]
+
+
+def _width() -> int:
+    terminal = Console()
+    return terminal.width if terminal.is_terminal else PIPE_WIDTH

@@ -15,7 +15,7 @@ logger = logging.getLogger("vrestore")
 RESTRICTIONS = (
     (r"\bNC\b|non-?commercial", "they may not be used commercially"),
     (r"none stated|no licence", "nobody has allowed anything: ask their authors before using them"),
-    (r"\bA?GPL", "what is made of them and passed on must come under the same licence"),
+    (r"\bA?GPL", "what is made of them and passed on may have to come under the same licence"),
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -58,12 +58,13 @@ def load_restorer(
         WeightsError: the weights are missing, damaged, cannot be downloaded, or do not fit.
     """
     model, known, source = _resolve(name_or_config)
-    restorer = model if isinstance(model, BaseRestorer) else MODELS.build(resolve_stages(model, _resolve_stage))
+    made_up = isinstance(weights, str) and weights.startswith(REFERENCE)
+    restorer = model if isinstance(model, BaseRestorer) else MODELS.build(resolve_stages(model, _finder(not made_up)))
     if not isinstance(restorer, BaseRestorer):
         raise ConfigError(f"{source} builds a {type(restorer).__name__}, which is no restorer (BaseRestorer)")
     given = {} if isinstance(model, BaseRestorer) else dict(restorer.weight_files)
-    if isinstance(weights, str) and weights.startswith(REFERENCE):
-        fill_with_reference(restorer, weights.removeprefix(REFERENCE))
+    if made_up:
+        fill_with_reference(restorer, str(weights).removeprefix(REFERENCE))
         logger.warning(f"{source} has reference weights, made from names alone: what it makes means nothing")
         given.clear()
     elif weights is not None:
@@ -260,14 +261,18 @@ def _resolve(what: Any) -> tuple[Mapping[str, Any] | BaseRestorer, Weights | Non
     )
 
 
-def _resolve_stage(name: str, with_weights: bool) -> tuple[Any, str | None]:
-    """The config of a restorer that a cascade names, and its weight file."""
-    model, known, _ = _resolve(name)
-    if known is None or not with_weights:
-        return model, None
-    if known.licence:
-        tell_terms(name, known.licence, known.source)
-    return model, str(locate(known))
+def _finder(with_weights: bool) -> Callable[[str, bool], tuple[Any, str | None]]:
+    """What finds the config of a restorer that a cascade names, and its weight file where it is wanted."""
+
+    def find(name: str, wanted: bool) -> tuple[Any, str | None]:
+        model, known, _ = _resolve(name)
+        if known is None or not wanted or not with_weights:
+            return model, None
+        if known.licence:
+            tell_terms(name, known.licence, known.source)
+        return model, str(locate(known))
+
+    return find
 
 
 def _lacks_weights(restorer: BaseRestorer, given: Mapping[str, Any], prefix: str = "") -> bool:

@@ -93,8 +93,8 @@ class Plan:
 
         Args:
             config: ``methods=[dict(name='bicubic', model='bicubic', weights=None, request=dict(…)), …]``,
-                ``benchmarks=[dict(name='…', dataset=dict(type=…), request=dict(scale=4), metrics=[dict(type=…)])]``, with
-            ``methods=['bicubic', …]`` in a benchmark that not all methods run on,
+                ``benchmarks=[dict(name='…', dataset=dict(type=…), request=dict(scale=4), metrics=[dict(type=…)])]``,
+                with ``methods=['bicubic', …]`` in a benchmark that not all methods run on,
                 ``output=dict(…)`` with the fields of `Output`.
             only: names of the methods to keep; None keeps all.
 

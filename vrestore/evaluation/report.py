@@ -115,9 +115,7 @@ def to_markdown(result: BenchmarkResult, tables: list[Table], pictures: Iterable
             lines += ["", "Published under the same protocols:", ""]
             lines += _markdown_table(
                 ["entry of the zoo", *(column.label for column in table.columns), "source"],
-                [
-                    [p.entry, *_published_texts(table, p)[: len(table.columns)], p.source] for p in table.published
-                ],
+                [[p.entry, *_published_texts(table, p)[: len(table.columns)], p.source] for p in table.published],
             )
         lines += ["", *(f"- {note}" for note in notes(table, best="bold")), "", "### Clips", ""]
         headings = ["clip", "method", *(column.label for column in table.columns), "s/frame", "shift (px)"]
@@ -180,9 +178,9 @@ def notes(table: Table, best: str = BEST_MARK) -> list[str]:
     if table.published:
         sources = ", ".join(dict.fromkeys(p.source for p in table.published))
         found.append(f"(published): by others on the same set, degradation and protocol, not measured here ({sources})")
-    for row in table.rows:
-        if row.weights is not None and row.weights.startswith(REFERENCE):
-            found.append(f"{row.method} ran with reference weights, made from names alone: its scores mean nothing")
+    made_up = [row.method for row in table.rows if row.weights is not None and row.weights.startswith(REFERENCE)]
+    if made_up:
+        found.append(f"reference weights, made from names alone, whose scores mean nothing: {', '.join(made_up)}")
     reasons = {v.reason: c.label for row in table.rows for v, c in _pairs(table, row) if v.reason}
     found += [f"{label} {NOT_MEASURED}: {reason}" for reason, label in reasons.items()]
     for row in table.rows:

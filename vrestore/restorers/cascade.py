@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 import torch.nn as nn
 from torch import Tensor
 
@@ -94,16 +95,47 @@ class CascadeRestorer(BaseRestorer):
         return frames_TCHW  # each stage pads for itself
 
     def restore_frames(self, frames_TCHW: Tensor, request: Request) -> Tensor:
+        return torch.cat(list(self.stream_frames(frames_TCHW, request)))
+
+    def stream_frames(self, frames_TCHW: Tensor, request: Request) -> Iterator[Tensor]:
         requests = self.stage_requests(request, *frames_TCHW.shape[-2:])
-        for label, stage, asked in zip(self._labels, self.stages, requests, strict=True):
+        last = len(requests) - 1
+        for i, (label, stage, asked) in enumerate(zip(self._labels, self._restorers(), requests, strict=True)):
+            with _blame(label), self._telling(i, stage):
+                if i == last:
+                    yield from stage.stream(frames_TCHW, asked)
+                else:
+                    frames_TCHW = stage.restore(frames_TCHW, asked)
+
+    def check_memory(self, request: Request, frames: int, height: int, width: int) -> None:
+        requests = self.stage_requests(request, height, width)
+        for label, stage, asked in zip(self._labels, self._restorers(), requests, strict=True):
             with _blame(label):
-                frames_TCHW = stage.restore(frames_TCHW, asked)  # type: ignore[operator]
-        return frames_TCHW
+                stage.check_memory(asked, frames, height, width)
+            height, width = stage.output_size(asked, height, width)
+            frames = max(round(frames * asked.time_factor()), 1)
+
+    @contextmanager
+    def _telling(self, index: int, stage: BaseRestorer) -> Iterator[None]:
+        """Pass on what a stage says of its progress, as its share of the whole."""
+        tell, count = self.on_progress, len(self.stages)
+        if tell is None:
+            yield
+            return
+        before, stage.on_progress = stage.on_progress, lambda done: tell((index + done) / count)
+        try:
+            yield
+            tell((index + 1) / count)
+        finally:
+            stage.on_progress = before
+
+    def _restorers(self) -> list[BaseRestorer]:
+        return list(self.stages)  # type: ignore[arg-type]
 
     def _plan_stages(self) -> list[Stage]:
         return [
-            Stage(label, stage.capabilities, pinned)  # type: ignore[arg-type]
-            for label, stage, pinned in zip(self._labels, self.stages, self._pinned, strict=True)
+            Stage(label, stage.capabilities, pinned)
+            for label, stage, pinned in zip(self._labels, self._restorers(), self._pinned, strict=True)
         ]
 
 

@@ -33,7 +33,7 @@ register_architecture(
         infer=_infer_iconvsr,
         rules=(*SPYNET_RULES, *TRUNK_RULES, *EDVR_RULES, *UPSAMPLE_RULES),
         # `spynet` is told by the shapes of a SPyNet, not by those of another flow network
-        keywords={"keyframe_stride": 5, "spynet": None},
+        keywords={"keyframe_stride": 5, "spynet": None, "cpu_cache_length": 100},
         constants=r"(^|\.)spynet\.(mean|std)$",
     )
 )

@@ -32,6 +32,7 @@ register_architecture(
             "dynamic_refine_thres": 255,
             "is_sequential_cleaning": False,
             "is_fix_cleaning": False,
+            "cpu_cache_length": 100,
             "spynet": None,  # told by the shapes of a SPyNet, not by those of another flow network
         },
         constants=r"(^|\.)spynet\.(mean|std)$",

@@ -54,7 +54,7 @@ class DrawnClips(ClipBenchmark):
         clip = Clip(Path("drawn"), "drawn", n_frames * time_step, *two_sides(size, "DrawnClips: size"), FPS * time_step)
         super().__init__([Pair(clip.name, hq=clip)], name, degradation, seed=seed)
         if time_step > 1:
-            self.degradation_name += f", every {time_step}. frame"
+            self.degradation_name += f", 1 of {time_step} frames"
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         sample = super().__getitem__(index)

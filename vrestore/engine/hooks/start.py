@@ -21,8 +21,8 @@ class StartFromHook(Hook):
     A run that is resumed goes on with its own weights.
 
     Args:
-        parts: weight file or address by the part's name (as `vrestore.checkpoints.zoo.file_at` takes it), e.g. ``{'backbone.spynet': 'spynet.pth'}``; files under the
-            part's own names and official releases are served.
+        parts: weight file or address by the part's name, e.g. ``{'backbone.spynet': 'spynet.pth'}``, as
+            `vrestore.checkpoints.zoo.file_at` takes it; files under the part's own names and official releases serve.
 
     Raises:
         ConfigError: no part of the model has that name.
