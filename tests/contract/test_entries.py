@@ -370,6 +370,36 @@ class TestRestorer:
             out = restorer.restore(frames, Request(precision=precision, temporal_scale=factor))
             assert (out - exact).abs().max() < 0.03
 
+    def test_refuses_clips_that_it_cannot_take(self, name):
+        restorer = MODELS.build(tiny.RESTORERS[name])
+        caps = restorer.capabilities
+        frames, side = max(caps.least_frames, 2), max(caps.least_size_px, 16)
+        wrong = {
+            rf"3 RGB channels, got \({frames}, 4, {side}, {side}\)": (frames, 4, side, side),
+            r"frames are empty": (0, 3, side, side),
+        }
+        if caps.least_frames > 1:
+            few = caps.least_frames - 1
+            wrong[rf"has {few} frame\(s\); this model needs at least {caps.least_frames}"] = (few, 3, side, side)
+        if caps.least_size_px > 1:
+            small = caps.least_size_px - 1
+            wrong[rf"{small}x{side} .* at least {caps.least_size_px} pixels"] = (frames, 3, side, small)
+        for message, shape in wrong.items():
+            with pytest.raises(RequestError, match=message):
+                restorer.restore(torch.rand(shape))
+
+    def test_names_what_it_serves_of_a_request(self, name):
+        restorer = MODELS.build(tiny.RESTORERS[name])
+        caps = restorer.capabilities
+        frames = torch.rand(max(caps.least_frames, 2), 3, 16, 16)
+        for scale in (0.01, 7.3, 64.0):
+            if scale not in caps.spatial_scales:
+                with pytest.raises(RequestError, match=rf"scale={scale:g}.*"):
+                    restorer.restore(frames, Request(scale=scale))
+        if 5.3 not in caps.temporal_scales:
+            with pytest.raises(RequestError, match=r"5\.3 times the frame rate is not served"):
+                restorer.restore(frames, Request(temporal_scale=5.3))
+
     def test_is_repeatable(self, name):
         restorer = MODELS.build(tiny.RESTORERS[name])
         frames = torch.rand(2, 3, 16, 16)
