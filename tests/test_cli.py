@@ -201,6 +201,28 @@ def test_zoo_shows_one(capsys):
     assert "0154dd64" in shown
 
 
+def test_zoo_lists_what_holds_a_word(capsys):
+    assert main(["zoo", "Vimeo90K"]) == 0
+    shown = capsys.readouterr().out
+    assert "basicvsr-vimeo90k-bd" in shown
+    assert "iconvsr-vimeo90k-bi" in shown
+    assert "basicvsr-reds4" not in shown
+    assert main(["zoo", "iconvsr", "--json"]) == 0
+    assert [card["method"] for card in json.loads(capsys.readouterr().out)] == ["IconVSR"] * 3
+
+
+def test_zoo_shows_the_only_one_that_holds_a_word(capsys):
+    assert main(["zoo", "zooming"]) == 0
+    shown = capsys.readouterr().out
+    assert "xiang2020zooming.pth" in shown
+    assert "GPL-3.0; what is made of them" in shown
+
+
+def test_zoo_shows_one_that_others_begin_with(capsys):
+    assert main(["zoo", "venhancer", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["name"] == "venhancer"
+
+
 def test_zoo_of_an_unknown_name(capsys):
     assert "the zoo has no 'bicubik'; closest: bicubic" in failing(capsys, "zoo", "bicubik")
 

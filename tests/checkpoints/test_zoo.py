@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 
 import vrestore
 from tests.checkpoints.parts import SMALL, basicsr_names, same_weights, small_basicvsr
+from tests.paths import SHARED_PARITY, needs_shared_parity
 from vrestore.checkpoints import download, index, zoo
 from vrestore.checkpoints.cards import card, cards
 from vrestore.checkpoints.files import sha256_of
@@ -327,14 +328,77 @@ def test_weights_that_ship_load(name):
     assert entry.card is None or (carried_folder("model_zoo") / entry.card).is_file()
 
 
+@needs_shared_parity
+def test_every_file_of_the_key_lists_is_known():
+    known = {weights.name for entry in index.zoo().values() for weights in entry.all_weights}
+    named = set()
+    for file in sorted((SHARED_PARITY / "baselines" / "keys").glob("*.json")):
+        for text in json.loads(file.read_text(encoding="utf-8")).get("checkpoints", []):
+            named.add(text.split(" ")[0].rpartition("/")[2])
+    assert len(named) > 40
+    assert named <= known, named - known
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("basicvsr-pp-ntire-decompress-track2", 44_075_631),
+        ("iconvsr-vimeo90k-bd", 8_711_375),
+        ("realbasicvsr", 6_294_834),
+        ("edvr-l-deblurcomp-reds4", 23_602_019),
+        ("realesrgan-x4plus-anime-6b", 4_467_779),
+        ("swinir-real-l-x4", 28_013_059),
+        ("rvrt-vimeo90k-bd", 10_782_295),
+        ("rife-4.26", 5_664_776),
+        ("videoinr", 11_312_698),
+    ],
+)
+def test_official_sizes(name, parameters):
+    assert card(name)["parameters"] == parameters
+
+
+def test_the_licence_of_a_configs_model_is_that_of_the_entry():
+    for name, entry in index.zoo().items():
+        if entry.config and entry.weights:
+            assert card(name)["capabilities"]["weights_licence"] == entry.weights.licence, name
+
+
+def test_texts_fit_a_narrow_terminal(monkeypatch):
+    monkeypatch.setattr("vrestore.checkpoints.show.PIPE_WIDTH", 100)
+    text = list_text(cards())
+    assert max(map(len, text.splitlines())) <= 100
+    for name, entry in index.zoo().items():
+        assert f"  {name} " in text
+        assert entry.method in text
+    assert "…" not in text
+    assert max(map(len, card_text(card("realbasicvsr")).splitlines())) <= 100
+
+
 def test_official_numbers_are_there():
     numbers = {row["set"] + row["degradation"]: row for row in index.zoo()["basicvsr-reds4"].numbers}
     assert (numbers["REDS4BIx4"]["psnr"], numbers["REDS4BIx4"]["ssim"]) == (31.4170, 0.8909)
 
 
+def test_an_index_of_several_files(tmp_path):
+    (tmp_path / "index.yml").write_text("_include: [more.yml]\none: {summary: x, model: {type: A}}\n")
+    (tmp_path / "more.yml").write_text(
+        "_all: {method: M, paper: p}\n_terms: &t MIT\n"
+        "two: {summary: y, model: {type: B}, weights: {release: w.pth, licence: *t}}\n"
+        "three: {summary: z, method: N, model: {type: B}}\n"
+    )
+    entries = index._read_index(tmp_path / "index.yml")
+    assert list(entries) == ["one", "two", "three"]
+    assert (entries["two"].method, entries["three"].method, entries["one"].method) == ("M", "N", None)
+    assert entries["two"].weights.licence == "MIT"
+    (tmp_path / "index_twice.yml").write_text("_include: [more.yml]\ntwo: {summary: x, model: {type: A}}\n")
+    with pytest.raises(ConfigError, match="has an entry 'two' already"):
+        index._read_index(tmp_path / "index_twice.yml")
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
+        ("toy: {summary: x, model: {type: A}, config: a.py}", "takes one of model, config and network"),
         ("toy: {summary: x, modle: {type: Y}}", r"entry 'toy' has no key 'modle'; did you mean 'model'"),
         ("toy: {model: {type: Y}}", "needs a summary"),
         ("toy: {summary: x}", "needs a summary, and a model or weights"),

@@ -43,12 +43,20 @@ def clip_backbone(request):
     return tiny.CLIP_BACKBONES[request.param]
 
 
+def legal_clips(net, clips, frames, h, w):
+    """Random clips whose frames and sides are rounded up to what the network declares."""
+    of_frames, of_size = getattr(net, "frames_multiple", 1), getattr(net, "size_multiple", 1)
+    frames, h, w = frames + -frames % of_frames, h + -h % of_size, w + -w % of_size
+    return torch.rand(clips, frames, 3, h, w)
+
+
 @pytest.mark.parametrize("frames", [1, 2, 5])
 @pytest.mark.parametrize(("h", "w"), [(16, 16), (17, 23), (8, 40)])
 @torch.no_grad()
 def test_clip_backbone_takes_any_frames_and_odd_sizes(clip_backbone, frames, h, w):
     net = BACKBONES.build(clip_backbone).eval()
-    lq = torch.rand(2, frames, 3, h, w)
+    lq = legal_clips(net, 2, frames, h, w)
+    frames, h, w = lq.shape[1], *lq.shape[-2:]
     before = lq.clone()
     out = net(lq)
     assert out.shape == (2, frames, 3, h * net.scale, w * net.scale)
@@ -61,15 +69,28 @@ def test_clip_backbone_takes_any_frames_and_odd_sizes(clip_backbone, frames, h, 
 @torch.no_grad()
 def test_clip_backbone_in_bf16_stays_close(clip_backbone):
     net = BACKBONES.build(clip_backbone).eval()
-    lq = torch.rand(1, 3, 3, 16, 20)
+    lq = legal_clips(net, 1, 3, 16, 20)
     exact = net(lq)
     with torch.autocast("cpu", torch.bfloat16):
         half = net(lq)
     assert (half.float() - exact).abs().max() < 0.03
 
 
+@torch.no_grad()
+def test_clip_backbone_refuses_what_it_does_not_declare(clip_backbone):
+    net = BACKBONES.build(clip_backbone)
+    good = legal_clips(net, 1, 2, 16, 16)
+    if getattr(net, "size_multiple", 1) > 1:
+        with pytest.raises(RequestError, match=rf"17x16 .* multiples of {net.size_multiple}"):
+            net(good[..., :1].expand(-1, -1, -1, -1, 17))
+    if getattr(net, "frames_multiple", 1) > 1:
+        with pytest.raises(RequestError, match=rf"1 frame.* multiple of {net.frames_multiple}"):
+            net(good[:, :1])
+
+
 def test_clip_backbone_trains_every_parameter(clip_backbone):
-    check_every_parameter_trains(BACKBONES.build(clip_backbone), torch.rand(1, 3, 3, 16, 16))
+    net = BACKBONES.build(clip_backbone)
+    check_every_parameter_trains(net, legal_clips(net, 1, 3, 16, 16))
 
 
 def stirred(net):
@@ -348,6 +369,36 @@ class TestRestorer:
                 continue  # half-precision convolutions on a CPU are a GPU's job
             out = restorer.restore(frames, Request(precision=precision, temporal_scale=factor))
             assert (out - exact).abs().max() < 0.03
+
+    def test_refuses_clips_that_it_cannot_take(self, name):
+        restorer = MODELS.build(tiny.RESTORERS[name])
+        caps = restorer.capabilities
+        frames, side = max(caps.least_frames, 2), max(caps.least_size_px, 16)
+        wrong = {
+            rf"3 RGB channels, got \({frames}, 4, {side}, {side}\)": (frames, 4, side, side),
+            r"frames are empty": (0, 3, side, side),
+        }
+        if caps.least_frames > 1:
+            few = caps.least_frames - 1
+            wrong[rf"has {few} frame\(s\); this model needs at least {caps.least_frames}"] = (few, 3, side, side)
+        if caps.least_size_px > 1:
+            small = caps.least_size_px - 1
+            wrong[rf"{small}x{side} .* at least {caps.least_size_px} pixels"] = (frames, 3, side, small)
+        for message, shape in wrong.items():
+            with pytest.raises(RequestError, match=message):
+                restorer.restore(torch.rand(shape))
+
+    def test_names_what_it_serves_of_a_request(self, name):
+        restorer = MODELS.build(tiny.RESTORERS[name])
+        caps = restorer.capabilities
+        frames = torch.rand(max(caps.least_frames, 2), 3, 16, 16)
+        for scale in (0.01, 7.3, 64.0):
+            if scale not in caps.spatial_scales:
+                with pytest.raises(RequestError, match=rf"scale={scale:g}.*"):
+                    restorer.restore(frames, Request(scale=scale))
+        if 5.3 not in caps.temporal_scales:
+            with pytest.raises(RequestError, match=r"5\.3 times the frame rate is not served"):
+                restorer.restore(frames, Request(temporal_scale=5.3))
 
     def test_is_repeatable(self, name):
         restorer = MODELS.build(tiny.RESTORERS[name])

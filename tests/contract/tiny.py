@@ -18,12 +18,18 @@ REALBASICVSR = dict(
     type="RealBasicVSR",
     **dict(mid_channels=8, num_propagation_blocks=1, num_cleaning_blocks=1, hr_channels=8, spynet=SPYNET),
 )
+RVRT = dict(
+    type="RVRT",
+    **dict(window_size=[2, 4, 4], num_blocks=[1, 1, 1], depths=[2, 2, 1], embed_dims=[12, 12, 12], num_heads=[2, 2, 2]),
+    **dict(deformable_groups=4, attention_heads=4, offset_channels=8, upsample_channels=8, spynet=SPYNET),
+)
 
-# net(lq_BTCHW) -> hq_BTCHW
+# net(lq_BTCHW) -> hq_BTCHW; T is a multiple of net.frames_multiple, the sides of net.size_multiple, where it has them
 CLIP_BACKBONES = {
     "BasicVSR": BASICVSR,
     "BasicVSRPlusPlus": BASICVSR_PLUSPLUS,
     "IconVSR": ICONVSR,
+    "RVRT": RVRT,
     "RealBasicVSR": REALBASICVSR,
 }
 # net(lq_BTCHW) -> hq_BCHW of the centre frame, T = net.num_frames, sides multiples of net.size_multiple

@@ -75,6 +75,23 @@ def test_every_method_meets_every_clip(tmp_path):
     assert cell.input_hash == hash_input(TinyBenchmark()[0]["lq"], TinyBenchmark()[0]["hq"])
 
 
+def test_a_benchmark_names_the_methods_that_run_on_it(tmp_path):
+    config = a_config(["bicubic", "nearest"])
+    config["benchmarks"].append({**config["benchmarks"][0], "name": "one", "methods": ["nearest"]})
+    result = run_benchmark(config, work_dir=tmp_path)
+    assert [(c.method, c.benchmark) for c in result.cells[::2]] == [
+        ("bicubic", "tiny"),
+        ("nearest", "tiny"),
+        ("nearest", "one"),
+    ]
+    assert [[row.method for row in table.rows] for table in summarise(result)] == [["bicubic", "nearest"], ["nearest"]]
+    only = run_benchmark(config, work_dir=tmp_path, methods=["bicubic"])
+    assert [[row.method for row in table.rows] for table in summarise(only)] == [["bicubic"], []]
+    config["benchmarks"][1]["methods"] = ["neerest"]
+    with pytest.raises(ConfigError, match=r"benchmarks\[1\]\.methods has no key 'neerest'; did you mean 'nearest'"):
+        run_benchmark(config, work_dir=tmp_path)
+
+
 def test_numbers_depend_on_neither_order_nor_resumption(tmp_path):
     methods = ["bicubic", {"name": "noisy", "model": NoisyX4()}, {"name": "noisier", "model": NoisyX4(sigma=0.05)}]
     forward = scores(run_benchmark(a_config(methods), work_dir=tmp_path / "a"))

@@ -66,3 +66,28 @@ def test_modes_of_forward():
         Doubler()(lq, mode="train")
     with pytest.raises(RequestError, match="needs clean frames"):
         Doubler()(lq, mode="loss")
+
+
+class InPieces(Doubler):
+    """Takes multiples of four frames and gives twice as many, in pieces of three."""
+
+    @property
+    def capabilities(self):
+        scales = Scales(fixed=(1.0, 2.0))
+        return Capabilities(spatial_scales=Scales(fixed=(1.0,)), temporal_scales=scales, frames_multiple=4)
+
+    def stream_frames(self, frames_TCHW, request):
+        self.seen.append(len(frames_TCHW))
+        yield from frames_TCHW.repeat_interleave(round(request.time_factor()), dim=0).split(3)
+
+
+@pytest.mark.parametrize("factor", [1, 2])
+@pytest.mark.parametrize("frames", [1, 3, 4, 6])
+def test_frames_added_at_the_end_are_dropped_again(frames, factor):
+    restorer = InPieces()
+    clip = torch.rand(frames, 3, 4, 5)
+    request = Request(temporal_scale=factor)
+    expected = clip.repeat_interleave(factor, dim=0)
+    assert torch.equal(restorer.restore(clip, request), expected)
+    assert all(len(piece) for piece in restorer.stream(clip, request))
+    assert all(seen % 4 == 0 for seen in restorer.seen)

@@ -57,3 +57,14 @@ def test_frames_are_padded_to_what_the_network_declares():
     torch.testing.assert_close(restorer.restore(frames), frames)  # untrained, it gives its base
     assert build().capabilities.size_multiple == 1
     assert build(size_multiple=2).capabilities.size_multiple == 2
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3])
+def test_clips_are_padded_to_what_the_network_declares(frames):
+    restorer = MODELS.build(dict(type="RegressionRestorer", backbone=tiny.RVRT))
+    assert (restorer.capabilities.frames_multiple, restorer.capabilities.size_multiple) == (2, 4)
+    clip = torch.rand(frames, 3, 10, 13)
+    base = torch.nn.functional.interpolate(clip, scale_factor=4, mode="bilinear")
+    torch.testing.assert_close(restorer.restore(clip)[..., :36, :48], base[..., :36, :48])  # its untrained result
+    assert build().capabilities.frames_multiple == 1
+    assert build(frames_multiple=3).capabilities.frames_multiple == 3

@@ -39,8 +39,9 @@ def card(name: str) -> dict[str, Any]:
 
     Returns:
         Plain data: ``name``, ``method``, ``summary``, ``kind`` (restorer, network), ``model`` (its config), ``config``
-        (the file it stands in), ``capabilities``, ``parameters``, ``weights`` and ``also`` (with ``state``: ships, downloaded, to download, by hand, missing),
-        ``numbers``, ``paper``, ``card``; what is unknown is None, and ``note`` says why.
+        (the file it stands in), ``capabilities``, ``parameters``, ``weights`` and ``also`` (with ``state``: ships,
+        downloaded, to download, by hand, missing), ``numbers``, ``paper``, ``card``; what is unknown is None, and
+        ``note`` says why.
 
     Raises:
         RegistryError: there is none of that name; the closest are named.

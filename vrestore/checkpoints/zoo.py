@@ -72,7 +72,7 @@ def load_restorer(
         load_weights(restorer, file)
         own = restorer.capabilities.weights_licence
         if not tell_terms_of_file(file) and restriction(own):
-            tell_terms(f"{file.name}, if they are official,", str(own))
+            tell_terms(f"{file.name} (if it is an official file)", str(own))
         given.pop("backbone", None)
     elif known is not None and "backbone" not in given:
         file = locate(known)

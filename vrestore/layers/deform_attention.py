@@ -1,4 +1,4 @@
-"""Guided deformable attention: a clip looks at where optical flow and learned offsets point (RVRT, arXiv 2206.02146)."""
+"""Guided deformable attention: looking where flow and learned offsets point (RVRT, arXiv 2206.02146)."""
 
 from __future__ import annotations
 
@@ -52,6 +52,7 @@ def deform_attention(
         (B, N, C, H, W), in float32 at least.
     """
     b, n, _, h, w = q.shape
+    window = (window[0], window[1])
     taps = window[0] * window[1]
     dtype = torch.promote_types(q.dtype, torch.float32)
     with torch.autocast(q.device.type, enabled=False):
@@ -65,7 +66,7 @@ def deform_attention(
             bands = []
             for top in range(0, h, band):
                 rows = slice(top, top + band)
-                args = (q[:, j, :, rows], keys, values, offsets[:, j, ..., rows, :], top, num_heads, tuple(window))
+                args = (q[:, j, :, rows], keys, values, offsets[:, j, ..., rows, :], top, num_heads, window)
                 if torch.is_grad_enabled() and band < h:  # sampled keys and values are made anew on the way back
                     bands.append(checkpoint(_attend_band, *args, use_reentrant=False))
                 else:
@@ -212,12 +213,15 @@ def _sample(x: Tensor, offsets: Tensor, top: int, window: tuple[int, int]) -> Te
     """Sample x (B, C, H, W) at offsets (B, groups, taps, 2, rows, W) from the windows: (B, C, taps, rows, W)."""
     b, c, h, w = x.shape
     groups, taps, _, rows, _ = offsets.shape[1:]
-    like = {"device": x.device, "dtype": x.dtype}
-    dy = torch.arange(window[0], **like).repeat_interleave(window[1]) - window[0] // 2
-    dx = torch.arange(window[1], **like).repeat(window[0]) - window[1] // 2
-    y = offsets[:, :, :, 0] + (dy.view(-1, 1, 1) + torch.arange(top, top + rows, **like).view(1, -1, 1))
-    x_at = offsets[:, :, :, 1] + (dx.view(-1, 1, 1) + torch.arange(w, **like).view(1, 1, -1))
-    grid = torch.stack((2.0 * x_at / max(w - 1, 1) - 1.0, 2.0 * y / max(h - 1, 1) - 1.0), dim=-1)
+
+    def count(stop: int, start: int = 0) -> Tensor:
+        return torch.arange(start, stop, device=x.device, dtype=x.dtype)
+
+    dy = count(window[0]).repeat_interleave(window[1]) - window[0] // 2
+    dx = count(window[1]).repeat(window[0]) - window[1] // 2
+    y_at = offsets[:, :, :, 0] + dy.view(-1, 1, 1) + count(top + rows, top).view(1, -1, 1)
+    x_at = offsets[:, :, :, 1] + dx.view(-1, 1, 1) + count(w)
+    grid = torch.stack((2.0 * x_at / max(w - 1, 1) - 1.0, 2.0 * y_at / max(h - 1, 1) - 1.0), dim=-1)
     sampled = F.grid_sample(
         x.reshape(b * groups, c // groups, h, w),
         grid.view(b * groups, taps * rows, w, 2),

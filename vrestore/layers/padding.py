@@ -1,7 +1,8 @@
-"""Padding frames to sides that a network can take."""
+"""Padding clips to the sides and the number of frames that a network can take."""
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -29,3 +30,13 @@ def pad_to_size(frames_TCHW: Tensor, height: int, width: int) -> Tensor:
         if any(padding):
             frames_TCHW = F.pad(frames_TCHW, padding, mode=mode)
     return frames_TCHW
+
+
+def pad_frames_to_multiple(frames_TCHW: Tensor, multiple: int) -> Tensor:
+    """Add frames at the end up to a multiple, as if the clip ran back from its last frame, and forth again."""
+    t = len(frames_TCHW)
+    if not t % multiple:
+        return frames_TCHW
+    there_and_back = [*range(t), *range(t - 2, 0, -1)]
+    added = [there_and_back[i % len(there_and_back)] for i in range(t, t + -t % multiple)]
+    return torch.cat([frames_TCHW, frames_TCHW[added]])

@@ -109,7 +109,8 @@ class WindowAttention3D(nn.Module):
         super().__init__()
         d, h, w = window_size
         self.num_heads = num_heads
-        self.relative_position_bias_table = nn.Parameter(torch.zeros((2 * d - 1) * (2 * h - 1) * (2 * w - 1), num_heads))
+        positions = (2 * d - 1) * (2 * h - 1) * (2 * w - 1)
+        self.relative_position_bias_table = nn.Parameter(torch.zeros(positions, num_heads))
         self.register_buffer("relative_position_index", relative_position_index((d, h, w)))
         self.qkv_self = nn.Linear(channels, 3 * channels)
         self.proj = nn.Linear(channels, channels)

@@ -12,7 +12,7 @@ from mmengine.model import BaseModel
 from torch import Tensor
 
 from vrestore.errors import RequestError
-from vrestore.layers.padding import pad_to_multiple
+from vrestore.layers.padding import pad_frames_to_multiple, pad_to_multiple
 from vrestore.memory import GIB, MemoryNeed, free_memory_bytes
 from vrestore.restorers.capabilities import Capabilities
 from vrestore.restorers.request import Request
@@ -86,7 +86,9 @@ class BaseRestorer(BaseModel):
         caps.check(request, t, h, w)
         self.check_memory(request, t, h, w)
         padded = self.pad(frames_TCHW.to(self.device_of(frames_TCHW), torch.float32))
-        return self._finished_pieces(padded, request, h, w)
+        # Frames made of those that padding added are not the caller's.
+        wanted = max(round(t * request.time_factor()), 1) if len(padded) > t else None
+        return self._finished_pieces(padded, request, h, w, wanted)
 
     def device_of(self, frames: Tensor | None = None) -> torch.device:
         """Where this restorer works: where its weights are; without any, where the frames are (None: the CPU)."""
@@ -94,7 +96,9 @@ class BaseRestorer(BaseModel):
         return next((p.device for p in self.parameters()), fallback)
 
     @torch.no_grad()
-    def _finished_pieces(self, padded: Tensor, request: Request, height: int, width: int) -> Iterator[Tensor]:
+    def _finished_pieces(
+        self, padded: Tensor, request: Request, height: int, width: int, wanted: int | None
+    ) -> Iterator[Tensor]:
         size = self.output_size(request, height, width)
         dtype = AUTOCAST_DTYPES.get(request.precision)
         was_training = self.training
@@ -107,6 +111,11 @@ class BaseRestorer(BaseModel):
                     piece = next(pieces, None)
                 if piece is None:
                     return
+                if wanted is not None:
+                    piece = piece[:wanted]
+                    wanted -= len(piece)
+                    if not len(piece):
+                        return
                 yield self._fit(piece, request, size, height, width).float().clamp(0, 1)
         finally:
             self.train(was_training)
@@ -154,13 +163,15 @@ class BaseRestorer(BaseModel):
         return round(height * factor), round(width * factor)
 
     def pad(self, frames_TCHW: Tensor) -> Tensor:
-        """Checked frames as `restore_frames` gets them: padded to the right and to the bottom."""
-        return pad_to_multiple(frames_TCHW, self.capabilities.size_multiple)
+        """Checked frames as `restore_frames` gets them: padded to the right, to the bottom, and at the clip's end."""
+        caps = self.capabilities
+        return pad_frames_to_multiple(pad_to_multiple(frames_TCHW, caps.size_multiple), caps.frames_multiple)
 
     def restore_frames(self, frames_TCHW: Tensor, request: Request) -> Tensor:
-        """Restore checked frames whose sides are multiples of `size_multiple`; the result may leave [0, 1].
+        """Restore checked frames whose sides are multiples of `size_multiple`, and their number of `frames_multiple`.
 
-        A restorer that reaches `request.size` itself returns that size; any other returns its own factor's.
+        The result may leave [0, 1]. A restorer that reaches `request.size` itself returns that size; any other returns
+        its own factor's.
         """
         raise NotImplementedError(f"{type(self).__name__} cannot restore")
 

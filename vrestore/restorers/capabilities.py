@@ -51,6 +51,7 @@ class Capabilities:
         size_multiple: the restorer pads height and width up to a multiple of this, in pixels, and crops back.
         least_size_px: smallest height and width of an input frame.
         least_frames: smallest number of frames of a clip.
+        frames_multiple: the restorer adds frames at a clip's end up to a multiple of this, and drops them again.
         context_frames: frames on either side that still change a frame; None means the whole clip does.
         tile_overlap_px: input pixels of overlap that make spatial tiling safe; None means tiling is not safe.
         chunk_overlap_frames: frames of overlap that make temporal chunks safe; None means chunking is not safe.
@@ -67,6 +68,7 @@ class Capabilities:
     size_multiple: int = 1
     least_size_px: int = 1
     least_frames: int = 1
+    frames_multiple: int = 1
     context_frames: int | None = 0
     tile_overlap_px: int | None = None
     chunk_overlap_frames: int | None = None

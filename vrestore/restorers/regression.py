@@ -23,6 +23,8 @@ class RegressionRestorer(BaseRestorer):
             then called with ``return_intermediates=True`` and each loss as ``loss(intermediates, lq, hq)``.
         size_multiple: pixels that height and width must be a multiple of; the frames are padded and cropped back. None
             is what the network declares as its own ``size_multiple``, or 1.
+        frames_multiple: what the number of frames must be a multiple of; the clip is mirrored at its end and the rest
+            dropped again. None is what the network declares as its own ``frames_multiple``, or 1.
         least_size_px: smallest side of an input frame.
         chunk_overlap_frames: frames of context on either side with which a clip may be restored in blocks; None means
             the network sees whole clips. A recurrent network forgets: the figure belongs to its weights, measured.
@@ -43,6 +45,7 @@ class RegressionRestorer(BaseRestorer):
         pixel_loss: dict | None = None,
         auxiliary_losses: dict[str, dict] | None = None,
         size_multiple: int | None = None,
+        frames_multiple: int | None = None,
         least_size_px: int = 8,
         chunk_overlap_frames: int | None = None,
         chunk_drift_db: float | None = None,
@@ -62,6 +65,8 @@ class RegressionRestorer(BaseRestorer):
         self.auxiliary_losses = nn.ModuleDict({k: LOSSES.build(v) for k, v in (auxiliary_losses or {}).items()})
         own_multiple = getattr(self.backbone, "size_multiple", 1)
         self._size_multiple = own_multiple if size_multiple is None else size_multiple
+        own_multiple = getattr(self.backbone, "frames_multiple", 1)
+        self._frames_multiple = own_multiple if frames_multiple is None else frames_multiple
         self._least_size_px = least_size_px
         self._chunk_overlap_frames = chunk_overlap_frames
         self._chunk_drift_db = chunk_drift_db
@@ -75,6 +80,7 @@ class RegressionRestorer(BaseRestorer):
             default_scale=scale,
             size_multiple=self._size_multiple,
             least_size_px=self._least_size_px,
+            frames_multiple=self._frames_multiple,
             context_frames=getattr(self.backbone, "context_frames", None),
             chunk_overlap_frames=self._chunk_overlap_frames,
             chunk_drift_db=self._chunk_drift_db,

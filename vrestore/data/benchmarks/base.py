@@ -45,9 +45,11 @@ class ClipBenchmark(Dataset):
     """Clips to be restored, in full, with the clean ones to compare with where there are any.
 
     `benchmark[i]` is dict(clip=name, lq=float32 (T, 3, h, w), hq=float32 (T, 3, H, W) or None, record, fps=Fraction or
-    None). Where a protocol judges one picture of a clip, `judged` names the output frames whose mean that is, and `hq` is
-    one frame (1, 3, H, W). Frames are 8 bit as decoded, in [0, 1]; clean frames are cropped at the right and bottom to a multiple of the
+    None). Frames are 8 bit as decoded, in [0, 1]; clean frames are cropped at the right and bottom to a multiple of the
     scale. What a degradation draws depends on `seed` and the clip's index alone.
+
+    Where a protocol judges one picture of a clip, `judged` in the sample names the output frames whose mean that is,
+    `hq` is one frame (1, 3, H, W), and the benchmark's `frames_protocol` says so in words.
 
     Args:
         pairs: the clips.

@@ -69,8 +69,8 @@ class Vimeo90KT(ClipBenchmark):
         published = degradation if isinstance(degradation, str) else None
         if published is not None and published not in PUBLISHED:
             raise ConfigError(
-                f"Vimeo90KT has no published version '{published}', only {', '.join(PUBLISHED)}; another one is made by "
-                f"a config of DEGRADATIONS: degradation=dict(type='BicubicDown', scale=4)"
+                f"Vimeo90KT has no published version '{published}', only {', '.join(PUBLISHED)}; another one is made "
+                f"by a config of DEGRADATIONS: degradation=dict(type='BicubicDown', scale=4)"
             )
         self.root, self.protocol = Path(root), protocol
         chosen = _chosen(names or self.root / "sep_testlist.txt", clips, first)
