@@ -30,12 +30,12 @@ NAMES = (
     *("zooming-slowmo", "videoinr"),
 )
 NOTES = (
-    "input: frames, width and height of what is given; those that keep the frame's size or only raise the rate are given "
-    "as large a frame as the others, so that their output is smaller",
+    "input: frames, width and height of what is given; networks that keep the frame's size or only raise the rate are "
+    "given as large a frame as the others, so that their output is smaller",
     "a frame is an output frame; where the frame rate is doubled, the given frames among them cost nothing",
     "multiply-adds: half of the operations that torch.utils.flop_counter counts, of convolutions and matrix products; "
-    "not counted are warps and other sampling (grid_sample), resizing, deformable convolution's sampling, normalisations "
-    "and activations",
+    "not counted are warps and other sampling (grid_sample), resizing, the sampling of deformable convolutions, "
+    "normalisations and activations",
     "seconds a frame: inside restore(), the fastest of the repeats after one to warm up; fp32",
     "peak memory: resident memory of the process during restore(), libraries (some 300 MiB) and weights included",
 )
