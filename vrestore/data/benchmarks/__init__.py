@@ -3,6 +3,7 @@
 from vrestore.data.benchmarks.base import ClipBenchmark, Pair
 from vrestore.data.benchmarks.bundled import BundledClips
 from vrestore.data.benchmarks.folders import FolderBenchmark, VrestoreBench
+from vrestore.data.benchmarks.frozen import FrozenBenchmark
 from vrestore.data.benchmarks.layouts import REDS4, SPMCS, UDM10, Vid4, VideoLQ
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "BundledClips",
     "ClipBenchmark",
     "FolderBenchmark",
+    "FrozenBenchmark",
     "Pair",
     "Vid4",
     "VideoLQ",
