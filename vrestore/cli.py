@@ -225,9 +225,9 @@ def _add_freeze(commands: Any, common: argparse.ArgumentParser) -> None:
         "  vrestore freeze frozen/manifest.json clips/ again/                  the same frames, bit for bit\n"
         "  vrestore freeze --check frozen/                                     are all frames as they were?\n\n"
         "A recipe is a config with degradation=dict(type=…); configs/degradations/ holds the published ones. The\n"
-        "manifest keeps recipe, seed, versions, and for each clip what was drawn and the SHA-256 of its frames. Codecs\n"
-        "differ between builds of FFmpeg: where frames come out differently, the versions that changed are told. A\n"
-        "benchmark reads the folder with dict(type='FrozenBenchmark', root='frozen', hq_root='clips').\n"
+        "manifest keeps recipe, seed, versions, and for each clip what was drawn and the SHA-256 of its frames.\n"
+        "Codecs differ between builds of FFmpeg: where frames come out differently, the versions that changed are\n"
+        "told. A benchmark reads the folder: dict(type='FrozenBenchmark', root='frozen', hq_root='clips').\n"
         "An interrupted run goes on when started again.",
     )
     parser.add_argument("recipe", metavar="RECIPE", nargs="?", help="a config, or a manifest.json to make again")
@@ -239,7 +239,12 @@ def _add_freeze(commands: Any, common: argparse.ArgumentParser) -> None:
     parser.add_argument("--container", help="mkv (FFV1, the default) or png (folders of images)")
     parser.add_argument("--include", action="append", metavar="PATTERN", help="only clips whose name matches")
     parser.add_argument(
-        "--cfg-options", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="override the recipe's values"
+        "--cfg-options",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="KEY=VALUE",
+        help="override the recipe's values",
     )
 
 
@@ -325,7 +330,7 @@ def freeze(arguments: argparse.Namespace) -> int:
     if not all(places):
         raise ConfigError("freeze needs RECIPE IN OUT, or --check FOLDER; 'vrestore freeze --help' shows examples")
     recipe = Path(arguments.recipe)
-    if (recipe / "manifest.json").is_file() or recipe.suffix == ".json" and _is_manifest(recipe):
+    if (recipe / "manifest.json").is_file() or (recipe.suffix == ".json" and _is_manifest(recipe)):
         if given or arguments.cfg_options:
             raise ConfigError(f"{recipe} holds its own recipe and settings; options have no place beside it")
         load_plugins(arguments.plugin)

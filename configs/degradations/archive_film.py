@@ -1,4 +1,4 @@
-"""Old footage: soft, grainy, unsteady in light and colour, some frames lost, interlaced on tape, x4 smaller, compressed."""
+"""Old footage, x4 smaller: soft, grainy, unsteady in light and colour, frames lost, interlaced on tape, compressed."""
 
 degradation = dict(
     type="Compose",

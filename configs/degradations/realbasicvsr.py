@@ -1,7 +1,7 @@
 """The real-world video degradation of RealBasicVSR (Chan et al., CVPR 2022): two orders and a shuffled end, x4.
 
-Its clean frames are sharpened first (the target too): `transforms=[dict(type="UnsharpMask")]` in the dataset, whose crops
-are 256 pixels a side in the paper.
+Its clean frames are sharpened first (the target too): `transforms=[dict(type="UnsharpMask")]` in the dataset, whose
+crops are 256 pixels a side in the paper.
 """
 
 degradation = dict(

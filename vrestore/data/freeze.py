@@ -94,7 +94,7 @@ def refreeze(
         DataError: a clean clip is missing or is not the one that was frozen, or a result differs: the message names the
             clip and the versions that changed. Nothing is left in `target` then.
     """
-    manifest = read_manifest(manifest_path)
+    manifest = read_manifest(Path(manifest_path))
     degrade = DEGRADATIONS.build(dict(manifest["recipe"]["degradation"]))
     target = _new_folder(target)
     found = {clip.name: clip for clip in load_clips(source, progress=progress)}

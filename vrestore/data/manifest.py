@@ -43,7 +43,9 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
         found = manifest.get("format") if isinstance(manifest, dict) else None
         raise DataError(f"{file} is no manifest of format '{FORMAT}' (found: {found!r})")
     lacking = [key for key in KEYS if key not in manifest]
-    lacking += [f"clips[{i}].{key}" for i, c in enumerate(manifest.get("clips", ())) for key in CLIP_KEYS if key not in c]
+    lacking += [
+        f"clips[{i}].{key}" for i, c in enumerate(manifest.get("clips", ())) for key in CLIP_KEYS if key not in c
+    ]
     if lacking:
         raise DataError(f"{file} is not whole: it lacks {', '.join(lacking[:5])}")
     return manifest

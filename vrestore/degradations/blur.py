@@ -94,7 +94,7 @@ class RandomBlur(Degradation):
 
     def __call__(self, frames_TCHW: Tensor, rng: np.random.Generator) -> tuple[Tensor, Record]:
         check_clip(frames_TCHW)
-        low, high = self.kernel_size
+        low, high = (int(side) for side in self.kernel_size)
         size = int(low + 2 * rng.integers((high - low) // 2 + 1))
         kind = choose(rng, self.kinds)
         kernels, drawn = self.draw(rng, kind, size, len(frames_TCHW))

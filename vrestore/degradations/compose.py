@@ -19,8 +19,8 @@ from vrestore.registry import DEGRADATIONS
 class Compose(Degradation):
     """Applies `steps` in their order, all drawing from the one generator.
 
-    The merged record keeps each step's own record, in order, under `steps`; its `scale` is that of the whole chain. What
-    conditions a model (`base.CONDITIONS`) is lifted to the merged record.
+    The merged record keeps each step's own record, in order, under `steps`; its `scale` is that of the whole chain.
+    What conditions a model (`base.CONDITIONS`) is lifted to the merged record.
 
     Args:
         steps: degradations, or configs of DEGRADATIONS.

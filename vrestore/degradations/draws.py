@@ -15,9 +15,7 @@ from vrestore.errors import ConfigError
 Range = tuple[float, float]
 
 
-def walk(
-    rng: np.random.Generator, within: Range, step: float, n_frames: int, start: float | None = None
-) -> np.ndarray:
+def walk(rng: np.random.Generator, within: Range, step: float, n_frames: int, start: float | None = None) -> np.ndarray:
     """A value a frame: uniform at first, then moved by a uniform amount in [-step, step] and clipped to the range.
 
     The rule by which RealBasicVSR (Chan et al., CVPR 2022) keeps a degradation coherent over time.
@@ -124,6 +122,7 @@ def check_weights(owner: str, field: str, value: Any, allowed: Sequence[str] | N
     Raises:
         ConfigError: an unknown name, a weight that is negative or no number, or weights that are all 0.
     """
+    given = value
     if isinstance(value, str):
         value = {value: 1}
     elif isinstance(value, (list, tuple)):
@@ -131,13 +130,11 @@ def check_weights(owner: str, field: str, value: Any, allowed: Sequence[str] | N
     if not isinstance(value, Mapping) or not value:
         raise ConfigError(
             f"{owner} (DEGRADATIONS): {field} must be names with their weights, such as {_example(allowed)}, "
-            f"got {value!r}"
+            f"got {given!r}"
         )
     for name in value:
         if allowed is not None and name not in allowed:
-            raise ConfigError(
-                f"{owner} (DEGRADATIONS): {field} has no '{name}'; there are {', '.join(allowed)}"
-            )
+            raise ConfigError(f"{owner} (DEGRADATIONS): {field} has no '{name}'; there are {', '.join(allowed)}")
     weights = list(value.values())
     if not all(_is_number(w) and w >= 0 for w in weights) or not sum(weights) > 0:
         raise ConfigError(

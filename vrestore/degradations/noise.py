@@ -14,7 +14,7 @@ from vrestore.degradations.draws import Range, check_number, check_prob, check_r
 from vrestore.degradations.random_fields import normal_field, poisson_field
 from vrestore.registry import DEGRADATIONS
 
-GRAY_WEIGHTS = (0.2989, 0.587, 0.114)  # of red, green and blue, ITU-R BT.601
+GRAY_WEIGHTS = (0.299, 0.587, 0.114)  # of red, green and blue, ITU-R BT.601
 
 
 @DEGRADATIONS.register_module()

@@ -18,6 +18,7 @@ from vrestore.registry import DEGRADATIONS
 OPS = ("bilinear", "area", "bicubic", "nearest")
 USUAL_OPS = ("bilinear", "area", "bicubic")
 MODES = ("up", "down", "keep")
+USUAL_MODES = {"up": 0.2, "down": 0.7, "keep": 0.1}  # RealBasicVSR's and Real-ESRGAN's first order
 
 
 @DEGRADATIONS.register_module()
@@ -43,7 +44,7 @@ class RandomResize(Degradation):
 
     def __init__(
         self,
-        modes: Any = {"up": 0.2, "down": 0.7, "keep": 0.1},
+        modes: Any = USUAL_MODES,
         factor: Range = (0.15, 1.5),
         step: float = 0.015,
         ops: Any = USUAL_OPS,

@@ -21,14 +21,14 @@ class SpaceTimeDown(Degradation):
 
     - `key_frame_stride`, uniformly of the whole numbers of its range: every so many frames one is kept;
     - `downscale` s with a density proportional to s: hard cases are frequent, x8 twice as much as x4;
-    - `noise_level`, uniformly of the whole numbers of its range: the step of the diffusion schedule to which the *model*
-      noises the latents of the key frames. The frames here stay without that noise.
+    - `noise_level`, uniformly of the whole numbers of its range: the step of the diffusion schedule to which the
+      *model* noises the latents of the key frames. The frames here stay without that noise.
 
     The result holds the key frames alone, shrunk bilinearly without antialiasing to round(side / s); a model enlarges
     them bilinearly to the recorded `size`, in training as in use. The paper's recipe is that of the defaults.
 
-    The record has `scale` and `downscale` (s), `key_frame_stride` (m), `key_frames` (their indices in the clean clip: 0,
-    m, 2m, …), `noise_level`, and `frames` and `size` ([height, width]) of the clean clip.
+    The record has `scale` and `downscale` (s), `key_frame_stride` (m), `key_frames` (their indices in the clean clip:
+    0, m, 2m, …), `noise_level`, and `frames` and `size` ([height, width]) of the clean clip.
 
     Args:
         downscale: least and most factor.
@@ -66,7 +66,7 @@ class SpaceTimeDown(Degradation):
         downscale = round(math.sqrt(low**2 + rng.random() * (high**2 - low**2)), 6)
         strides = self._strides(n_frames)
         stride = int(strides[rng.integers(len(strides))])
-        noise_level = int(rng.integers(self.noise_level[0], self.noise_level[1] + 1))
+        noise_level = int(rng.integers(int(self.noise_level[0]), int(self.noise_level[1]) + 1))
         key_frames = list(range(0, n_frames, stride))
         size = (max(1, round(height / downscale)), max(1, round(width / downscale)))
         keys = F.interpolate(frames_TCHW[::stride], size=size, mode="bilinear", align_corners=False)
@@ -84,7 +84,7 @@ class SpaceTimeDown(Degradation):
         }
 
     def _strides(self, n_frames: int) -> list[int]:
-        low, high = self.key_frame_stride
+        low, high = (int(step) for step in self.key_frame_stride)
         possible = [m for m in range(low, high + 1) if m < n_frames] or [max(1, min(low, n_frames - 1))]
         if self.whole_intervals:
             return [m for m in possible if (n_frames - 1) % m == 0] or possible

@@ -44,10 +44,12 @@ class UnsharpMask(Degradation):
 
     def __call__(self, frames_TCHW: Tensor, rng: np.random.Generator) -> tuple[Tensor, Record]:
         check_clip(frames_TCHW)
-        sharp = torch.cat([
-            unsharp_mask(frame, self.kernel_size, self.sigma, self.weight, self.threshold)
-            for frame in frames_TCHW.split(1)
-        ])
+        sharp = torch.cat(
+            [
+                unsharp_mask(frame, self.kernel_size, self.sigma, self.weight, self.threshold)
+                for frame in frames_TCHW.split(1)
+            ]
+        )
         return sharp, {"name": "UnsharpMask", "scale": 1, "weight": self.weight, "threshold": self.threshold}
 
 

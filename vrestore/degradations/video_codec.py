@@ -30,8 +30,8 @@ OPTIONS = {
 TAGS = ColourTags("bt601", "limited")
 PIX_FMT = "yuv420p"
 LEAST_SIDE = 16  # pixels; smaller frames are filled up by repeating their edge
-# Frames one coding block (64 pixels) wide come out of x265 differently from run to run, and narrower ones crash it (seen
-# in the encoder that PyAV 18.1 carries).
+# Frames one coding block (64 pixels) wide come out of x265 differently from run to run, and narrower ones crash it
+# (seen in the encoder that PyAV 18.1 carries).
 H265_LEAST_WIDTH = 80
 
 
@@ -44,9 +44,9 @@ class VideoCompression(Degradation):
             `libvpx-vp9`, …), or `h264`, `h265`.
         bitrate: least and most bits a second, drawn uniformly; a clip counts as one of `fps` frames a second.
         fps: frames a second, 1 in RealBasicVSR: bitrates are then bits a frame.
-        area_px: pixels of a frame that the bitrates are meant for: within a chain, they grow and shrink with the area of
-            the chain's clean frames, so that one recipe serves crops and whole frames alike. None takes them as they
-            are.
+        area_px: pixels of a frame that the bitrates are meant for: within a chain, they grow and shrink with the area
+            of the chain's clean frames, so that one recipe serves crops and whole frames alike. None takes them as
+            they are.
         preset: speed of H.264 and H.265 (`ultrafast` … `veryslow`); None is the encoder's own.
 
     Raises:
@@ -120,6 +120,7 @@ def _encode(
     encoder.pix_fmt = PIX_FMT
     encoder.time_base, encoder.framerate = 1 / fps, fps
     encoder.bit_rate = bitrate
+    encoder.bit_rate_tolerance = bitrate  # MPEG-4's is megabits else, which swallows any bitrate drawn here
     encoder.thread_count = 1
     options = dict(OPTIONS.get(encoder.name, {}))
     if preset is not None and encoder.name in OPTIONS:
@@ -180,4 +181,3 @@ def _check_codec(name: str) -> None:
             f"VideoCompression (DEGRADATIONS): codecs names '{name}', which this FFmpeg does not encode in {PIX_FMT}"
             f"{hint} (usual ones: {', '.join(known)})"
         )
-
