@@ -58,4 +58,4 @@ def jpeg_opencv(frames_TCHW: Tensor, quality: np.ndarray) -> Tensor:
         _, data = cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, int(q)])
         target[:] = cv2.imdecode(data, cv2.IMREAD_COLOR)
     back = torch.from_numpy(read).to(frames_TCHW.device).permute(0, 3, 1, 2).flip(1)
-    return back.to(frames_TCHW.dtype).div_(255)
+    return back.contiguous().to(frames_TCHW.dtype).div_(255)
