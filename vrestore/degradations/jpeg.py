@@ -52,10 +52,9 @@ def jpeg_opencv(frames_TCHW: Tensor, quality: np.ndarray) -> Tensor:
     """Frames (T, 3, H, W) in [0, 1], rounded to 8 bit, after JPEG files of the given qualities (T,), 4:2:0."""
     import cv2
 
-    levels = frames_TCHW.clamp(0, 1).mul_(255).round_().to(torch.uint8).flip(1).permute(0, 2, 3, 1).contiguous()
+    levels = frames_TCHW.clamp(0, 1).mul_(255).round_().to(torch.uint8).cpu().numpy()
     read = np.empty(levels.shape, dtype=np.uint8)
-    for target, frame, q in zip(read, levels.cpu().numpy(), quality, strict=True):
-        _, data = cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, int(q)])
-        target[:] = cv2.imdecode(data, cv2.IMREAD_COLOR)
-    back = torch.from_numpy(read).to(frames_TCHW.device).permute(0, 3, 1, 2).flip(1)
-    return back.contiguous().to(frames_TCHW.dtype).div_(255)
+    for target, frame, q in zip(read, levels, quality, strict=True):
+        _, data = cv2.imencode(".jpg", cv2.merge(frame[::-1]), [cv2.IMWRITE_JPEG_QUALITY, int(q)])
+        cv2.split(cv2.imdecode(data, cv2.IMREAD_COLOR), target[::-1])  # OpenCV's order is blue, green, red
+    return torch.from_numpy(read).to(frames_TCHW.device, frames_TCHW.dtype).div_(255)

@@ -109,7 +109,11 @@ def _repetition(first: np.ndarray, weight: np.ndarray) -> tuple[int, int]:
     """The least period of the pattern and its advance in the input; (0, 0) where it repeats too seldom to pay."""
     for period in range(1, min(MOST_PHASES, len(first) // 2) + 1):
         advance = first[period:] - first[:-period]
-        if advance[0] > 0 and (advance == advance[0]).all() and np.allclose(weight[:, period:], weight[:, :-period], rtol=0, atol=1e-12):
+        if (
+            advance[0] > 0
+            and (advance == advance[0]).all()
+            and np.allclose(weight[:, period:], weight[:, :-period], rtol=0, atol=1e-12)
+        ):
             return period, int(advance[0])
     return 0, 0
 

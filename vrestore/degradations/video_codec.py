@@ -13,13 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vrestore.degradations import yuv
 from vrestore.degradations.base import Degradation, Record, check_clip
 from vrestore.degradations.draws import Range, check_number, check_range, check_weights, choose
 from vrestore.errors import ConfigError, RequestError
 from vrestore.registry import DEGRADATIONS
-from vrestore.video.colour import ColourTags, from_rgb, to_rgb
 from vrestore.video.formats import PRESETS
-from vrestore.video.pixels import frame_of, layout_of, samples_of
+from vrestore.video.pixels import frame_of, samples_of
 
 ENCODER_OF = {"h264": "libx264", "h265": "libx265", "hevc": "libx265"}
 # One thread and no frames handed out of order, so that the same bits come out on a machine of any size.
@@ -27,7 +27,6 @@ OPTIONS = {
     "libx264": {"x264-params": "threads=1"},
     "libx265": {"x265-params": "pools=none:frame-threads=1:wpp=0:log-level=none"},
 }
-TAGS = ColourTags("bt601", "limited")
 PIX_FMT = "yuv420p"
 LEAST_SIDE = 16  # pixels; smaller frames are filled up by repeating their edge
 # Frames one coding block (64 pixels) wide come out of x265 differently from run to run, and narrower ones crash it
@@ -108,7 +107,7 @@ def recode(frames_TCHW: Tensor, codec: str, bitrate: int, fps: Fraction, preset:
         ) from error
     if len(decoded) != len(frames_TCHW):
         raise RequestError(f"VideoCompression: {codec} gave {len(decoded)} frames back for {len(frames_TCHW)}")
-    return torch.stack(decoded)[..., :height, :width].contiguous().to(frames_TCHW)
+    return decoded[..., :height, :width].contiguous().to(frames_TCHW)
 
 
 def _encode(
@@ -126,27 +125,27 @@ def _encode(
     if preset is not None and encoder.name in OPTIONS:
         options["preset"] = preset
     encoder.options = options
-    layout = layout_of(PIX_FMT)
     packets = []
-    for index, frame_CHW in enumerate(frames_TCHW):
-        frame = frame_of(from_rgb(frame_CHW, layout, TAGS), PIX_FMT, encoder.width, encoder.height)
+    for index, (luma, chroma) in enumerate(zip(*yuv.to_yuv420(frames_TCHW), strict=True)):
+        frame = frame_of([luma, *chroma], PIX_FMT, encoder.width, encoder.height)
         frame.pts, frame.time_base = index, 1 / fps
         packets += encoder.encode(frame)
     packets += encoder.encode(None)
     return [bytes(packet) for packet in packets], encoder.extradata
 
 
-def _decode(codec: str, packets: list[bytes], extradata: bytes | None) -> list[Tensor]:
+def _decode(codec: str, packets: list[bytes], extradata: bytes | None) -> Tensor:
     decoder: Any = av.CodecContext.create(av.Codec(ENCODER_OF.get(codec, codec), "w").canonical_name, "r")
     decoder.thread_count = 1
     if extradata:
         decoder.extradata = extradata
-    frames = []
+    luma, chroma = [], []
     for packet in [*packets, None]:
         for frame in decoder.decode(None if packet is None else av.Packet(packet)):
-            layout, planes = samples_of(frame)
-            frames.append(to_rgb(planes, layout, TAGS))
-    return frames
+            y, u, v = samples_of(frame)[1]
+            luma.append(y.copy())
+            chroma.append(np.stack((u, v)))
+    return yuv.to_rgb(np.stack(luma), np.stack(chroma))
 
 
 def _filled_up(frames_TCHW: Tensor, least_width: int) -> Tensor:
