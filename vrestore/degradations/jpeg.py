@@ -56,5 +56,7 @@ def jpeg_opencv(frames_TCHW: Tensor, quality: np.ndarray) -> Tensor:
     read = np.empty(levels.shape, dtype=np.uint8)
     for target, frame, q in zip(read, levels, quality, strict=True):
         _, data = cv2.imencode(".jpg", cv2.merge(frame[::-1]), [cv2.IMWRITE_JPEG_QUALITY, int(q)])
-        cv2.split(cv2.imdecode(data, cv2.IMREAD_COLOR), target[::-1])  # OpenCV's order is blue, green, red
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR)
+        assert image is not None
+        cv2.split(image, target[::-1])  # OpenCV's order is blue, green, red
     return torch.from_numpy(read).to(frames_TCHW.device, frames_TCHW.dtype).div_(255)

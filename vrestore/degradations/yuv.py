@@ -31,7 +31,8 @@ def to_rgb(luma_THW: np.ndarray, chroma_TCHW: np.ndarray) -> Tensor:
     green_part = (blue_part * -LUMA[2]).sub_(red_part, alpha=LUMA[0]).div_(LUMA[1])
     offsets = torch.stack((red_part, green_part, blue_part), 1)
     rgb = torch.empty(len(luma), 3, *luma.shape[1:])
-    chroma.enlarge(offsets.flatten(0, 1), luma.shape[1:], STEP, out=rgb.view(-1, *luma.shape[1:]))
+    size = (luma.shape[1], luma.shape[2])
+    chroma.enlarge(offsets.flatten(0, 1), size, STEP, out=rgb.view(-1, *size))
     return rgb.add_(luma[:, None]).clamp_(0, 1)
 
 
