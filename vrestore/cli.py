@@ -238,6 +238,7 @@ def _add_freeze(commands: Any, common: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-frames", type=int, metavar="N", help="take only the first frames of every clip")
     parser.add_argument("--container", help="mkv (FFV1, the default) or png (folders of images)")
     parser.add_argument("--include", action="append", metavar="PATTERN", help="only clips whose name matches")
+    parser.add_argument("--exclude", action="append", metavar="PATTERN", help="leave out clips whose name matches")
     parser.add_argument(
         "--cfg-options",
         nargs="+",
@@ -317,7 +318,7 @@ def freeze(arguments: argparse.Namespace) -> int:
     from vrestore.plugins import load_plugins
 
     places = [arguments.recipe, arguments.source, arguments.target]
-    given = {name: getattr(arguments, name) for name in ("seed", "max_frames", "container", "include")}
+    given = {name: getattr(arguments, name) for name in ("seed", "max_frames", "container", "include", "exclude")}
     given = {name: value for name, value in given.items() if value is not None}
     if arguments.check is not None:
         if any(places) or given or arguments.cfg_options:

@@ -334,6 +334,8 @@ def test_the_command(source, tmp_path, capsys):
     assert "stands alone" in told(capsys, "--check", out, "--seed", 1, status=2)
     assert "needs RECIPE IN OUT" in told(capsys, recipe, source, status=2)
     assert "exists already" in told(capsys, recipe, source, out, status=2)
+    told(capsys, recipe, source, tmp_path / "less", "--exclude", "t*", "--exclude", "deep/*")
+    assert [e["name"] for e in read_manifest(tmp_path / "less")["clips"]] == ["one"]
     assert "not found" in told(capsys, "no_recipe", source, tmp_path / "x", status=2)
     assert "does not exist" in told(capsys, recipe, tmp_path / "nothing", tmp_path / "x", status=2)
     recipe.write_text("degradation = dict(type='BicubicDown', scale=0)\n")
