@@ -97,7 +97,7 @@ class ClipDataset(Dataset):
         if transpose and self.crop_px is not None and self.crop_px[0] != self.crop_px[1]:
             raise ConfigError(f"ClipDataset: transpose=True needs a square crop, got crop_px={crop_px!r}")
 
-        clips = load_clips(roots, include, exclude, progress, index)
+        clips = load_clips(roots, include, exclude, progress, index=index)
         self.clips = self._large_enough(clips, too_small)
         self._weights = _clip_weights(self.clips, weighting, weights or {})
         self._cumulative = np.cumsum(self._weights)
