@@ -49,6 +49,8 @@ class ClipDataset(Dataset):
         cache: keep decoded clips in `ram` (decoded at construction) or on `disk` (decoded at first use), or None.
         cache_bytes: most bytes of decoded clips kept; what does not fit is decoded for every sample.
         cache_dir: folder of the disk cache; None is the user's cache folder.
+        index: file that keeps frames, size, rate and scene cuts of every clip (see `ClipIndex`), made at the first use:
+            later ones open no clip that has not changed. Windows then never cross a cut.
         transforms: further TRANSFORMS, run on the clean float crop before it is degraded: `transform(sample, rng)`.
         progress: show a progress bar while opening many clips and decoding ahead.
 
@@ -80,6 +82,7 @@ class ClipDataset(Dataset):
         cache: str | None = None,
         cache_bytes: int = 4 * GIB,
         cache_dir: str | os.PathLike | None = None,
+        index: str | os.PathLike | None = None,
         transforms: Sequence[Mapping[str, Any]] = (),
         progress: bool = True,
     ):
@@ -96,7 +99,7 @@ class ClipDataset(Dataset):
         if transpose and self.crop_px is not None and self.crop_px[0] != self.crop_px[1]:
             raise ConfigError(f"ClipDataset: transpose=True needs a square crop, got crop_px={crop_px!r}")
 
-        clips = load_clips(roots, include, exclude, progress, names)
+        clips = load_clips(roots, include, exclude, progress, names, index)
         self.clips = self._large_enough(clips, too_small)
         self._weights = _clip_weights(self.clips, weighting, weights or {})
         self._cumulative = np.cumsum(self._weights)
@@ -130,9 +133,9 @@ class ClipDataset(Dataset):
             clip = self.clips[int(np.searchsorted(self._cumulative, rng.random() * self._cumulative[-1], side="right"))]
             low, high = self.frame_stride
             if self.frames > 1:
-                high = min(high, (clip.n_frames - 1) // (self.frames - 1))
+                high = min(high, (_longest(clip) - 1) // (self.frames - 1))
             stride = int(rng.integers(low, high + 1))
-            start = int(rng.integers(clip.n_frames - (self.frames - 1) * stride))
+            start = _start(clip, (self.frames - 1) * stride + 1, rng)
             try:
                 hq = self.cache.window(clip, start, self.frames, stride)
             except MediaError as error:
@@ -155,9 +158,9 @@ class ClipDataset(Dataset):
         span = (self.frames - 1) * self.frame_stride[0] + 1
         least = self.crop_px or (least_side(self.scale),) * 2
         bad = {
-            clip: f"{clip.name} ({clip.n_frames} frames of {clip.width}x{clip.height})"
+            clip: f"{clip.name} ({_longest(clip)} frames of {clip.width}x{clip.height})"
             for clip in clips
-            if clip.n_frames < span or clip.height < least[0] or clip.width < least[1]
+            if _longest(clip) < span or clip.height < least[0] or clip.width < least[1]
         }
         kept = [clip for clip in clips if clip not in bad]
         if bad:
@@ -171,6 +174,22 @@ class ClipDataset(Dataset):
                 )
             warnings.warn(f"{message}; they are left out")
         return kept
+
+
+def _longest(clip: Clip) -> int:
+    """Frames of the clip's longest scene."""
+    return max(length for _, length in clip.scenes)
+
+
+def _start(clip: Clip, span: int, rng: np.random.Generator) -> int:
+    """First frame of a window of `span` frames within one scene; every such frame is as likely."""
+    rooms = [(first, length - span + 1) for first, length in clip.scenes if length >= span]
+    place = int(rng.integers(sum(room for _, room in rooms)))
+    for first, room in rooms:
+        if place < room:
+            return first + place
+        place -= room
+    raise AssertionError("the place lies in one of the scenes")
 
 
 def _clip_weights(clips: Sequence[Clip], weighting: str, weights: Mapping[str, float]) -> np.ndarray:

@@ -34,6 +34,7 @@ class Clip:
         n_frames: number of frames that decode.
         height, width: size of a frame in pixels, as shown.
         fps: frames per second; None for a folder of frames.
+        cuts: numbers of the frames that begin a new scene, where an index knows them.
     """
 
     path: Path
@@ -42,6 +43,13 @@ class Clip:
     height: int
     width: int
     fps: Fraction | None = None
+    cuts: tuple[int, ...] = ()
+
+    @property
+    def scenes(self) -> list[tuple[int, int]]:
+        """(first frame, number of frames) of every scene; one that is the whole clip where no cuts are known."""
+        begins = [0, *self.cuts]
+        return [(a, b - a) for a, b in zip(begins, [*begins[1:], self.n_frames], strict=True)]
 
     @property
     def nbytes(self) -> int:
@@ -68,6 +76,7 @@ def load_clips(
     exclude: Sequence[str] = (),
     progress: bool = False,
     names: str | os.PathLike | None = None,
+    index: str | os.PathLike | None = None,
 ) -> list[Clip]:
     """Every readable clip under the roots, in the order of the roots and of the names.
 
@@ -80,9 +89,10 @@ def load_clips(
         exclude: glob patterns of names to leave out.
         progress: show a progress bar where there are many.
         names: text file with the names of the clips to take, one a line, as published sets bring them.
+        index: file of a `ClipIndex`, made or brought up to date on the way; clips that it knows are not opened.
 
     Raises:
-        DataError: a root or the list is missing, or no readable clip is left.
+        DataError: a root or the list is missing, `index` is no index, or no readable clip is left.
     """
     roots = [roots] if isinstance(roots, (str, os.PathLike)) else list(roots)
     found: list[tuple[Path, str]] = []
@@ -100,11 +110,14 @@ def load_clips(
             f"no clip under {where or 'no root at all'}{filters}; expected video files or folders of frames"
         )
     clips, unreadable = [], []
+    known = _open_index(index)
     for path, name in tracked(chosen, "Opening clips", progress):
         try:
-            clips.append(describe(path, name))
+            clips.append(describe(path, name) if known is None else known.clip(path, name))
         except MediaError as error:
             unreadable.append((name, error))
+    if known is not None:
+        known.save()
     if unreadable:
         message = (
             f"{len(unreadable)} of {len(chosen)} clips under {where} cannot be read: {some(n for n, _ in unreadable)}"
@@ -113,6 +126,14 @@ def load_clips(
             raise DataError(f"{message}; the first says: {unreadable[0][1]}")
         warnings.warn(f"{message}; they are left out", stacklevel=2)
     return clips
+
+
+def _open_index(file: str | os.PathLike | None):
+    if file is None:
+        return None
+    from vrestore.data.clip_index import ClipIndex  # which describes clips by this module
+
+    return ClipIndex(file)
 
 
 def find_clips(root: str | os.PathLike) -> list[tuple[Path, str]]:

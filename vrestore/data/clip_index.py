@@ -1,0 +1,102 @@
+"""ClipIndex: what is known of the clips of a data set, found out once and kept in a file."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from vrestore.data.clips import Clip, describe
+from vrestore.data.scenes import scene_cuts
+from vrestore.errors import DataError, MediaError
+
+FORMAT = "vrestore-index-1"
+
+
+class ClipIndex:
+    """Frames, size, rate and scene cuts of every clip, by its path relative to the index file.
+
+    A clip whose size and time of change are as they were is not opened again; a new or changed one is decoded once, to
+    count its frames and find its cuts. Clips that cannot be read are remembered too.
+
+    Args:
+        file: JSON file; made by `save` where it is missing.
+
+    Raises:
+        DataError: the file is no index.
+    """
+
+    def __init__(self, file: str | os.PathLike):
+        self.file = Path(file)
+        self._entries: dict[str, dict[str, Any]] = {}
+        self._changed = False
+        if self.file.exists():
+            try:
+                content = json.loads(self.file.read_text(encoding="utf-8"))
+                if content["format"] != FORMAT:
+                    raise ValueError(f"its format is {content['format']!r}")
+                self._entries = dict(content["clips"])
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                raise DataError(
+                    f"{self.file} is no index of clips ({error}); name a new file, or delete this one to make it anew"
+                ) from error
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def clip(self, path: Path, name: str) -> Clip:
+        """What is known of a clip, found out now where it is new or has changed.
+
+        Raises:
+            MediaError: it cannot be read, now or when it was indexed.
+        """
+        key = os.path.relpath(path.resolve(), self.file.resolve().parent)
+        mark = _fingerprint(path)
+        entry = self._entries.get(key)
+        if entry is None or entry.get("mark") != mark:
+            entry = {"mark": mark, **_found_out(path, name)}
+            self._entries[key], self._changed = entry, True
+        if "error" in entry:
+            raise MediaError(entry["error"])
+        fps = None if entry["fps"] is None else Fraction(entry["fps"])
+        return Clip(path, name, entry["frames"], entry["height"], entry["width"], fps, tuple(entry["cuts"]))
+
+    def save(self) -> None:
+        """Write the index, whole or not at all, where anything has changed.
+
+        Raises:
+            DataError: it cannot be written.
+        """
+        if not self._changed:
+            return
+        partial = self.file.with_name(f".{self.file.name}.{uuid.uuid4().hex}.part")
+        try:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            text = json.dumps({"format": FORMAT, "clips": self._entries}, indent=0, sort_keys=True)
+            partial.write_text(text + "\n", encoding="utf-8")
+            os.replace(partial, self.file)
+        except OSError as error:
+            raise DataError(f"the index {self.file} cannot be written: {error.strerror or error}") from error
+        finally:
+            partial.unlink(missing_ok=True)
+        self._changed = False
+
+
+def _found_out(path: Path, name: str) -> dict[str, Any]:
+    try:
+        clip = describe(path, name)
+        cuts = scene_cuts(path)
+    except MediaError as error:
+        return {"error": str(error)}
+    fps = None if clip.fps is None else str(clip.fps)
+    return {"frames": clip.n_frames, "height": clip.height, "width": clip.width, "fps": fps, "cuts": cuts}
+
+
+def _fingerprint(path: Path) -> list[int]:
+    """Number of files, bytes, and the latest time of change in nanoseconds."""
+    members = [p for p in path.iterdir() if p.is_file()] if path.is_dir() else [path]
+    stats = [member.stat() for member in members]
+    return [len(stats), sum(s.st_size for s in stats), max((s.st_mtime_ns for s in stats), default=0)]
