@@ -16,7 +16,7 @@ from vrestore.restorers.request import Request
 
 ROOT = Path(__file__).resolve().parents[1] / "configs"
 CONFIGS = sorted(str(p.relative_to(ROOT)) for p in ROOT.rglob("*.py") if p.parent.name != "_base_")
-METHODS = [c for c in CONFIGS if not c.startswith("benchmarks/")]
+METHODS = [c for c in CONFIGS if not c.startswith(("benchmarks/", "degradations/"))]  # recipes have tests of their own
 BENCHMARKS = [c for c in CONFIGS if c.startswith("benchmarks/")]
 
 
