@@ -1,4 +1,4 @@
-"""The `vrestore` command: train, test, restore, zoo. Nothing heavy is imported before a command is chosen."""
+"""The `vrestore` command: train, test, restore, freeze, zoo. Nothing heavy is imported before a command is chosen."""
 
 from __future__ import annotations
 
@@ -72,6 +72,7 @@ def build_parser() -> argparse.ArgumentParser:
             "  vrestore restore in.mp4 out.mp4 --model bicubic --scale 4\n"
             "  vrestore train configs/basicvsr/basicvsr_small_x4.py --amp bf16\n"
             "  vrestore test configs/benchmarks/quickstart.py\n"
+            "  vrestore freeze degradations/realbasicvsr clips/ frozen/\n"
             "  vrestore zoo\n\n"
             "'vrestore COMMAND --help' explains a command."
         ),
@@ -79,7 +80,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"vrestore {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in (_add_train, _add_test, _add_restore, _add_zoo):
+    for add in (_add_train, _add_test, _add_restore, _add_freeze, _add_zoo):
         add(commands, common)
     return parser
 
@@ -212,6 +213,41 @@ def _add_restore(commands: Any, common: argparse.ArgumentParser) -> None:
     output.add_argument("--overwrite", action="store_true", default=None, help="replace OUT where it exists")
 
 
+def _add_freeze(commands: Any, common: argparse.ArgumentParser) -> None:
+    parser = _command(
+        commands,
+        common,
+        freeze,
+        "degrade clips once and keep them without loss, or check such clips",
+        "examples:\n"
+        "  vrestore freeze degradations/realbasicvsr clips/ frozen/            makes frozen/ with its manifest.json\n"
+        "  vrestore freeze degradations/realbasicvsr clips/ frozen/ --seed 3 --max-frames 50\n"
+        "  vrestore freeze frozen/manifest.json clips/ again/                  the same frames, bit for bit\n"
+        "  vrestore freeze --check frozen/                                     are all frames as they were?\n\n"
+        "A recipe is a config with degradation=dict(type=…); configs/degradations/ holds the published ones. The\n"
+        "manifest keeps recipe, seed, versions, and for each clip what was drawn and the SHA-256 of its frames.\n"
+        "Codecs differ between builds of FFmpeg: where frames come out differently, the versions that changed are\n"
+        "told. A benchmark reads the folder: dict(type='FrozenBenchmark', root='frozen', hq_root='clips').\n"
+        "An interrupted run goes on when started again.",
+    )
+    parser.add_argument("recipe", metavar="RECIPE", nargs="?", help="a config, or a manifest.json to make again")
+    parser.add_argument("source", metavar="IN", nargs="?", help="folder of clean clips (videos, folders of images)")
+    parser.add_argument("target", metavar="OUT", nargs="?", help="folder to make")
+    parser.add_argument("--check", metavar="FOLDER", help="compare the frames of a frozen folder with its manifest")
+    parser.add_argument("--seed", type=int, help="of everything that is drawn (default: 0)")
+    parser.add_argument("--max-frames", type=int, metavar="N", help="take only the first frames of every clip")
+    parser.add_argument("--container", help="mkv (FFV1, the default) or png (folders of images)")
+    parser.add_argument("--include", action="append", metavar="PATTERN", help="only clips whose name matches")
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="KEY=VALUE",
+        help="override the recipe's values",
+    )
+
+
 def _add_zoo(commands: Any, common: argparse.ArgumentParser) -> None:
     parser = _command(
         commands,
@@ -278,6 +314,54 @@ def restore(arguments: argparse.Namespace) -> int:
         given["model"] = arguments.model
     print(restore_video(arguments.source, arguments.target, **given), file=sys.stderr)
     return 0
+
+
+def freeze(arguments: argparse.Namespace) -> int:
+    from vrestore.plugins import load_plugins
+
+    places = [arguments.recipe, arguments.source, arguments.target]
+    given = {name: getattr(arguments, name) for name in ("seed", "max_frames", "container", "include")}
+    given = {name: value for name, value in given.items() if value is not None}
+    if arguments.check is not None:
+        if any(places) or given or arguments.cfg_options:
+            raise ConfigError("freeze --check FOLDER stands alone: it only reads")
+        from vrestore.data.freeze import check_frozen
+
+        manifest = check_frozen(arguments.check)
+        print(f"{arguments.check}: all {len(manifest['clips'])} clips are as they were frozen", file=sys.stderr)
+        return 0
+    if not all(places):
+        raise ConfigError("freeze needs RECIPE IN OUT, or --check FOLDER; 'vrestore freeze --help' shows examples")
+    recipe = Path(arguments.recipe)
+    if (recipe / "manifest.json").is_file() or (recipe.suffix == ".json" and _is_manifest(recipe)):
+        if given or arguments.cfg_options:
+            raise ConfigError(f"{recipe} holds its own recipe and settings; options have no place beside it")
+        load_plugins(arguments.plugin)
+        from vrestore.data.freeze import refreeze
+
+        manifest = refreeze(recipe, arguments.source, arguments.target)
+        told = "again, bit for bit"
+    else:
+        from vrestore.config import find_recipe, load_config
+
+        config = load_config(arguments.recipe, arguments.cfg_options, arguments.plugin)
+        from vrestore.data.freeze import freeze as run
+
+        name = Path(arguments.recipe).with_suffix("").as_posix()
+        manifest = run(find_recipe(config, name), arguments.source, arguments.target, recipe_name=name, **given)
+        told = f"by {name}, seed {manifest['seed']}"
+    print(f"{arguments.target}: {len(manifest['clips'])} clips frozen {told}", file=sys.stderr)
+    return 0
+
+
+def _is_manifest(path: Path) -> bool:
+    import json
+
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and str(content.get("format", "")).startswith("vrestore-frozen")
 
 
 def zoo(arguments: argparse.Namespace) -> int:

@@ -77,6 +77,26 @@ def find_config(path: str | os.PathLike) -> Path:
     )
 
 
+def find_recipe(config: Config, name: str) -> dict[str, Any]:
+    """The degradation of a recipe, or of the training data of a training config, as plain data.
+
+    Args:
+        config: a config.
+        name: what the config is called, for the error.
+
+    Raises:
+        ConfigError: it names no degradation.
+    """
+    data = config.to_dict()
+    loader = data.get("train_dataloader")
+    dataset = loader.get("dataset") if isinstance(loader, Mapping) else None
+    for holder in (data, dataset):
+        recipe = holder.get("degradation") if isinstance(holder, Mapping) else None
+        if isinstance(recipe, Mapping) and "type" in recipe:
+            return dict(recipe)
+    raise ConfigError(f"config {name} is no recipe: it needs degradation=dict(type='…') at its top")
+
+
 def carried_folder(name: str) -> Path:
     """A folder that lies at the top of the repository and inside an installed package: ``configs``, ``model_zoo``."""
     package = Path(__file__).resolve().parent

@@ -115,8 +115,18 @@ AUXILIARY_LOSSES = {
     "PhotometricFlowLoss": dict(type="PhotometricFlowLoss"),
 }
 DEGRADATIONS = {
+    **{
+        name: dict(type=name)
+        for name in (
+            *("ColourDrift", "FilmGrain", "Flicker", "FrameDrop", "Identity", "Interlace", "JPEGCompression"),
+            *("Quantise", "RandomBlur", "RandomNoise", "RandomResize", "SpaceTimeDown", "UnsharpMask"),
+        )
+    },
     "BicubicDown": dict(type="BicubicDown", scale=2),
     "BlurDown": dict(type="BlurDown", scale=2),
-    "Identity": dict(type="Identity"),
-    "Compose": dict(type="Compose", steps=[dict(type="Identity"), dict(type="BicubicDown", scale=2)]),
+    "Chance": dict(type="Chance", step=dict(type="RandomBlur")),
+    "Compose": dict(type="Compose", steps=[dict(type="RandomResize"), dict(type="ResizeTo", scale=2)]),
+    "ResizeTo": dict(type="ResizeTo", scale=2),
+    "Shuffle": dict(type="Shuffle", steps=[dict(type="JPEGCompression"), dict(type="BicubicDown", scale=2)]),
+    "VideoCompression": dict(type="VideoCompression", codecs="mpeg4"),
 }

@@ -1,13 +1,21 @@
 """Resizing and blur-down against the stored outputs of the official implementations and the published test frames."""
 
+import random
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from tests.paths import PARITY_DATA, SHARED_DATA, SHARED_PARITY, needs_shared_data
-from vrestore.degradations import BicubicDown, BlurDown, imresize
+from vrestore.degradations import BicubicDown, BlurDown, RandomBlur, imresize
+from vrestore.degradations.blur import KINDS
 from vrestore.degradations.blur_down import blur_down, gaussian
+from vrestore.degradations.draws import choose
+from vrestore.degradations.filtering import filter_frames
+from vrestore.degradations.jpeg_simulated import jpeg_simulated
+from vrestore.degradations.kernels import bell_kernels, padded, sinc_kernels
+from vrestore.degradations.unsharp import unsharp_mask
 
 TOLERANCE = 2e-6
 CALENDAR = SHARED_DATA / "bench" / "vid4_calendar"
@@ -95,3 +103,83 @@ def test_calendar_matlab_convention_lies_on_the_bicubic_grid():
     centred = BlurDown(convention="matlab")(clean, RNG)[0]
     first = BlurDown(convention="duf")(clean, RNG)[0]
     assert (bicubic - centred).square().mean() * 3 < (bicubic - first).square().mean()
+
+
+KERNELS = stored("degradation_kernels.npz")
+MIXED = stored("degradation_random_mixed_kernels_seeded.npz")
+FORMS = {"gauss": "gaussian", "ggauss": "generalised", "plateau": "plateau"}
+
+
+@pytest.mark.parametrize("key", sorted(KERNELS))
+def test_blur_kernels(key):
+    kind, *numbers = key.split("_")
+    if kind == "sinc":
+        omega, size, pad_to = float(numbers[0]), int(numbers[1]), int(numbers[2])
+        kernel = sinc_kernels(size, np.array([omega]))
+        kernel = padded(kernel, pad_to) if pad_to else kernel
+    else:
+        size, (sx, sy, angle, beta) = int(numbers[0][1:]), map(float, numbers[1:5])
+        if numbers[5] == "iso1":
+            sy, angle = sx, 0.0
+        kernel = bell_kernels(size, *(np.array([v]) for v in (sx, sy, angle, beta)), form=FORMS[kind])
+    assert np.abs(kernel[0] - KERNELS[key]).max() <= 1e-6
+    assert kernel.sum() == pytest.approx(1)
+
+
+class TwoLegacySources:
+    """Draws as the official code does: choices from Python's generator, everything else from NumPy's old one."""
+
+    def __init__(self, seed):
+        self.random = random.Random(seed).random
+        self.uniform = np.random.RandomState(seed).uniform
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_random_kernels_are_drawn_in_the_official_order(seed):
+    kinds = [kind for kind in KINDS if kind != "sinc"]
+    blur = RandomBlur(
+        kinds=dict(zip(kinds, (0.45, 0.25, 0.12, 0.03, 0.12, 0.03), strict=True)),
+        beta_halves=True,
+        **dict.fromkeys(("sigma_step", "angle_step", "beta_gaussian_step", "beta_plateau_step"), 0),
+    )
+    source = TwoLegacySources(seed)
+    kernels, _ = blur.draw(source, choose(source, blur.kinds), 21, n_frames=1)
+    assert np.abs(kernels[0] - MIXED[f"seed{seed}"]).max() <= 1e-6
+
+
+@pytest.fixture(scope="module")
+def images():
+    """The stored arrays, and how many pixels of the outputs are kept: all, or every second row and third column."""
+    whole = SHARED_PARITY / "baselines" / "goldens" / "degradation_filter_usm_jpeg.npz"
+    file = whole if whole.exists() else PARITY_DATA / "degradations" / "filter_usm_jpeg_sampled.npz"
+    with np.load(file) as arrays:
+        return dict(arrays), (1, 1) if whole.exists() else (2, 3)
+
+
+def same(images, key, output, atol=1e-4):
+    arrays, (rows, columns) = images
+    assert np.abs(output.numpy()[..., ::rows, ::columns] - arrays[key]).max() <= atol
+
+
+def test_filtering(images):
+    arrays, _ = images
+    x = torch.from_numpy(arrays["x"])
+    same(images, "filter2D_per_image", filter_frames(x, arrays["kernels"]), 1e-5)
+    if "filter2D_shared" in arrays:
+        same(images, "filter2D_shared", filter_frames(x, arrays["kernels"][:1]), 1e-5)
+
+
+def test_unsharp_mask(images):
+    same(images, "usm_out", unsharp_mask(torch.from_numpy(images[0]["usm_in"])))
+
+
+@pytest.mark.parametrize(("key", "quality", "differentiable"), [
+    ("jpeg_q30", 30, False), ("jpeg_q60", 60, False), ("jpeg_q95", 95, False), ("jpeg_qvec_30_80", (30.0, 80.0), False),
+    ("jpeg_diff_q50", 50, True),
+])  # fmt: skip
+def test_simulated_jpeg(images, key, quality, differentiable):
+    if key not in images[0]:
+        pytest.skip("this quality is stored in ../shared/parity alone")
+    x = torch.from_numpy(images[0]["x"])
+    quality = torch.tensor(quality) if isinstance(quality, tuple) else quality
+    same(images, key, jpeg_simulated(x, quality, differentiable))

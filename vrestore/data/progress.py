@@ -12,9 +12,9 @@ Item = TypeVar("Item")
 FEW = 8  # shorter lists are done before a bar would help
 
 
-def tracked(items: Sequence[Item], label: str, show: bool = True) -> Iterable[Item]:
-    """The items one by one, with a bar, the count and the time left on a terminal."""
+def tracked(items: Sequence[Item], label: str, show: bool = True, few: int = FEW) -> Iterable[Item]:
+    """The items one by one, with a bar, the count and the time left on a terminal where there are at least `few`."""
     console = Console(stderr=True)
-    if not show or len(items) < FEW or not console.is_terminal:
+    if not show or len(items) < few or not console.is_terminal:
         return items
     return track(items, label, console=console, transient=True)

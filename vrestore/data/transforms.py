@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from vrestore import degradations
 from vrestore.data.sizes import two_sides
 from vrestore.errors import ConfigError, DataError
 from vrestore.registry import TRANSFORMS
@@ -96,6 +97,22 @@ class RandomTranspose(_Coin):
         if transposed:
             sample["hq"] = sample["hq"].transpose(-1, -2)
         return _note(sample, transposed=transposed)
+
+
+@TRANSFORMS.register_module()
+class UnsharpMask(ClipTransform):
+    """Sharpens the clean clip, as the real-world recipes do with their targets; goes among a dataset's `transforms`.
+
+    Args:
+        settings: as the degradation of the same name takes them.
+    """
+
+    def __init__(self, **settings: Any):
+        self._sharpen = degradations.UnsharpMask(**settings)
+
+    def transform(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        sample["hq"], record = self._sharpen(sample["hq"], rng)
+        return _note(sample, sharpened=record["weight"])
 
 
 @TRANSFORMS.register_module()

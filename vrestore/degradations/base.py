@@ -16,6 +16,8 @@ from vrestore.registry import DEGRADATIONS
 
 Record = dict[str, Any]
 BLOCK_FRAMES = 8
+# What conditions a model; a chain lifts these from the records of its steps to its own.
+CONDITIONS = ("downscale", "key_frame_stride", "key_frames", "noise_level", "frames", "size")
 
 
 class Degradation(ABC):
@@ -26,11 +28,16 @@ class Degradation(ABC):
     `name` and `scale`; it conditions a model in training, is stored in a benchmark's manifest and printed in reports.
 
     Attributes:
-        scale: factor by which height and width shrink; 1 where the size stays.
+        scale: factor by which height and width shrink; 1 where the size stays, or where the factor is drawn for every
+            clip: the record has it.
+        draws_size: whether the size or the number of frames of the result is drawn for every clip.
+        sets_size: whether the result's size follows from the clean clip's, whatever was done before.
         protocol: the short name that papers give the degradation (`BIx4`); the class name where there is none.
     """
 
     scale: float = 1
+    draws_size: bool = False
+    sets_size: bool = False
 
     @property
     def protocol(self) -> str:
@@ -50,6 +57,14 @@ class Degradation(ABC):
         Raises:
             RequestError: frames of a wrong shape or type.
         """
+
+    def for_input(self, height: int, width: int) -> Degradation:
+        """This degradation as a step of a chain whose clean frames have the given size in pixels.
+
+        Most do not care, and are the same; one that goes by the size of the chain's clean clip returns a copy of itself
+        that knows it.
+        """
+        return self
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(protocol={self.protocol!r}, scale={self.scale:g})"

@@ -1,0 +1,83 @@
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from tests.degradations.shares import assert_shares, assert_uniform
+from vrestore.degradations import Compose, ResizeTo, VideoCompression, video_codec
+from vrestore.errors import RequestError
+
+
+def moving(n_frames=6, height=48, width=64):
+    coarse = torch.rand(1, 3, 5, 10, generator=torch.Generator().manual_seed(1))
+    canvas = F.interpolate(coarse, size=(height, 2 * width), mode="bicubic").clamp(0, 1) * 0.6 + 0.2
+    return torch.cat([canvas[..., 2 * t : 2 * t + width] for t in range(n_frames)])
+
+
+@pytest.fixture
+def untouched(monkeypatch):
+    """Only draws: the codec itself gives back what it is given."""
+    monkeypatch.setattr(video_codec, "recode", lambda frames, *_: frames)
+
+
+def test_codecs_and_bitrates(untouched):
+    codec = VideoCompression(codecs=dict(libx264=0.5, h264=0.3, mpeg4=0.2))
+    drawn = [codec(torch.rand(1, 3, 4, 4), np.random.default_rng(seed))[1] for seed in range(1000)]
+    assert_shares([r["codec"] for r in drawn], dict(libx264=0.5, h264=0.3, mpeg4=0.2))
+    assert_uniform([r["bitrate"] for r in drawn], 1e4, 1e5)
+
+
+def test_bitrates_follow_the_area_of_the_clean_clip(untouched):
+    frames = torch.rand(1, 3, 128, 256)
+
+    def drawn(codec):
+        return Compose([ResizeTo(4), codec])(frames, np.random.default_rng(0))[1]["steps"][1]["bitrate"]
+
+    assert drawn(VideoCompression(bitrate=5e4)) == 25000  # half of 256 x 256
+    assert drawn(VideoCompression(bitrate=5e4, area_px=None)) == 50000
+    assert VideoCompression(bitrate=5e4)(frames, np.random.default_rng(0))[1]["bitrate"] == 50000
+
+
+@pytest.mark.parametrize("codec", ["h264", "h265", "mpeg4"])
+@pytest.mark.parametrize(("n_frames", "height", "width"), [(6, 48, 64), (1, 17, 9), (3, 70, 90)])
+def test_every_codec_gives_the_clip_back(codec, n_frames, height, width):
+    clip = moving(n_frames, height, width)
+    degrade = VideoCompression(codecs=codec, bitrate=1e5)
+    out, record = degrade(clip, np.random.default_rng(0))
+    assert out.shape == clip.shape
+    assert record["codec"] == codec
+    assert (out - clip).abs().mean() < 0.08
+    assert (out.mean((0, 2, 3)) - clip.mean((0, 2, 3))).abs().max() < 0.01, "colours have a bias"
+    assert torch.equal(out, degrade(clip, np.random.default_rng(0))[0])
+
+
+@pytest.mark.parametrize("codec", ["h264", "h265", "mpeg4"])
+def test_fewer_bits_are_used_and_lose_more(codec):
+    clip = (moving(8, 96, 128) + 0.2 * torch.rand(8, 3, 96, 128)).clamp(0, 1)
+    bits, errors = [], []
+    for bitrate in (2_000, 20_000, 200_000):
+        bits.append(sum(map(len, video_codec._encode(clip, codec, bitrate, Fraction(1), None)[0])))
+        out, _ = VideoCompression(codec, bitrate)(clip, np.random.default_rng(0))
+        errors.append(float((out - clip).square().mean()))
+    assert bits[0] < bits[1] < bits[2]
+    assert errors[0] > errors[1] > errors[2]
+
+
+def test_frames_come_back_in_their_order():
+    levels = torch.linspace(0.1, 0.9, 12)
+    clip = levels.view(-1, 1, 1, 1).expand(-1, 3, 64, 96)
+    out, _ = VideoCompression("h264", 1e5)(clip, np.random.default_rng(0))
+    assert (out.mean((1, 2, 3)) - levels).abs().max() < 0.02
+
+
+def test_a_still_clip_stays_nearly_still():
+    still = moving(1).expand(8, -1, -1, -1)
+    out, _ = VideoCompression("h264", 1e5)(still, np.random.default_rng(0))
+    assert (out[1:] - out[:-1]).abs().mean() < 0.01
+
+
+def test_refuses_frames_without_colour():
+    with pytest.raises(RequestError, match=r"RGB frames \(T, 3, H, W\)"):
+        VideoCompression("h264")(torch.rand(2, 1, 16, 16), np.random.default_rng(0))

@@ -1,0 +1,83 @@
+"""The manifest of a folder of frozen clips: reading it, hashing frames, and which versions made them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import av
+import torch
+from torch import Tensor
+
+from vrestore.errors import DataError
+from vrestore.version import __version__
+
+FILE_NAME = "manifest.json"
+FORMAT = "vrestore-frozen-1"
+PACKAGES = ("torch", "numpy", "av", "opencv-python", "opencv-python-headless", "pillow")
+KEYS = ("recipe", "seed", "scale", "protocol", "versions", "clips")
+CLIP_KEYS = ("name", "source", "file", "frames", "height", "width", "record", "sha256", "source_sha256")
+
+
+def read_manifest(path: str | Path) -> dict[str, Any]:
+    """The manifest of a folder of frozen clips, or the file itself.
+
+    Raises:
+        DataError: there is none, or it is no whole manifest of a known format.
+    """
+    path = Path(path)
+    file = path / FILE_NAME if path.is_dir() else path
+    try:
+        manifest = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(
+            f"{file} cannot be read ({error.strerror}); a folder made by 'vrestore freeze' holds its {FILE_NAME}"
+        ) from error
+    except ValueError as error:
+        raise DataError(f"{file} is damaged: {error}") from error
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        found = manifest.get("format") if isinstance(manifest, dict) else None
+        raise DataError(f"{file} is no manifest of format '{FORMAT}' (found: {found!r})")
+    lacking = [key for key in KEYS if key not in manifest]
+    lacking += [
+        f"clips[{i}].{key}" for i, c in enumerate(manifest.get("clips", ())) for key in CLIP_KEYS if key not in c
+    ]
+    if lacking:
+        raise DataError(f"{file} is not whole: it lacks {', '.join(lacking[:5])}")
+    return manifest
+
+
+def frames_sha256(frames_TCHW: Tensor) -> str:
+    """SHA-256 of uint8 frames: of their shape `T C H W` as text and of every sample, frame by frame."""
+    digest = hashlib.sha256(" ".join(map(str, frames_TCHW.shape)).encode())
+    for frame in frames_TCHW:
+        digest.update(frame.contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """What the samples of a degraded clip may depend on, beside the recipe."""
+    found = {"vrestore": __version__, "python": platform.python_version(), "machine": platform.machine()}
+    found["cpu"] = torch.backends.cpu.get_cpu_capability()
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    found["ffmpeg"] = " ".join(
+        f"{name} {'.'.join(map(str, number))}" for name, number in sorted(av.library_versions.items())
+    )
+    return found
+
+
+def differing_versions(then: dict[str, str], now: dict[str, str]) -> str:
+    """A sentence on what changed between two sets of versions."""
+    names = [name for name in {**then, **now} if then.get(name) != now.get(name)]
+    if not names:
+        return "the versions are the same as then"
+    changed = "; ".join(f"{name} was {then.get(name, 'absent')}, is {now.get(name, 'absent')}" for name in names)
+    return f"versions differ: {changed}"
