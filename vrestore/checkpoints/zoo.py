@@ -17,6 +17,7 @@ from vrestore.checkpoints.architectures import identify
 from vrestore.checkpoints.download import fetch
 from vrestore.checkpoints.files import check_sha256, flatten, network_part, read_file
 from vrestore.checkpoints.index import Weights, closest_names, zoo
+from vrestore.checkpoints.lora import load_lora, with_own_lora
 from vrestore.checkpoints.materialise import as_dtype
 from vrestore.checkpoints.network import load_exactly, load_network, network_state
 from vrestore.config import SUFFIXES, carried_folder, check_keys, load_config
@@ -60,6 +61,7 @@ def load_restorer(
     if weights is not None:
         load_weights(restorer, _given_file(weights))
         given.pop("backbone", None)
+        given.pop("unet", None)
     elif known is not None:
         load_weights(restorer, locate(known))
         if known.licence:
@@ -109,12 +111,16 @@ def load_part(restorer: BaseRestorer, part: str, place: Place) -> None:
         part: its name.
         place: where the file is, see `file_at`.
 
-    A network is filled in place; a text encoder, which is none, gets its tower attached. The text tower may be absent:
+    A network is filled in place, and told when it is (`BaseRestorer.part_loaded`); the part ``lora`` goes into the
+    backbone (`load_lora`); a text encoder, which is none, gets its tower attached. The text tower may be absent:
     the encoder says what to download once a prompt needs it.
 
     Raises:
         WeightsError: the file cannot be read or does not fit.
     """
+    if part == "lora":
+        load_lora(restorer.backbone, file_at(place))
+        return
     target = getattr(restorer, part)
     if not isinstance(target, torch.nn.Module):
         tower: Path | None
@@ -131,10 +137,12 @@ def load_part(restorer: BaseRestorer, part: str, place: Place) -> None:
     path = file_at(place)
     dtype = as_dtype(restorer.weights_dtype) if part == "backbone" and restorer.weights_dtype else None
     state = network_state(path)
-    architecture = None
-    if state.keys() != target.state_dict().keys():
+    architecture, own = None, target.state_dict()
+    if with_own_lora(state, own).keys() != own.keys():
         architecture, state = identify(state, str(path))
+    state = dict(with_own_lora(state, own))
     load_exactly(target, state, f"{path} for the {part}, {type(target).__name__},", architecture, dtype=dtype)
+    restorer.part_loaded(part)
 
 
 def file_at(place: Place) -> Path:

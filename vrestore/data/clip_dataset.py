@@ -52,7 +52,8 @@ class ClipDataset(Dataset):
         progress: show a progress bar while opening many clips and decoding ahead.
 
     A sample is dict(lq float32 (T, 3, h, w), hq float32 (T, 3, H, W), both in [0, 1], record, clip): the degradation's
-    record with one entry more, `source`, which holds where the window was cut and how it was turned.
+    record with two entries more: `source`, which holds where the window was cut and how it was turned, and `seed`, for
+    what a model draws of its own for this sample.
 
     Raises:
         ConfigError: an argument out of range.
@@ -119,7 +120,8 @@ class ClipDataset(Dataset):
         for transform in self.transforms:
             sample = transform.transform(sample, rng)
         lq, record = self.degradation(sample["hq"], rng)
-        record = {**record, "source": sample["source"]}
+        # Drawn last, so that it moves no other draw; for models that draw noise of their own.
+        record = {**record, "source": sample["source"], "seed": int(rng.integers(2**63 - 1))}
         return {"lq": lq, "hq": sample["hq"], "record": record, "clip": sample["clip"]}
 
     def _window(self, rng: np.random.Generator) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from vrestore.engine.hooks.ema import StepEMAHook
 from vrestore.engine.hooks.freeze import FreezeHook
 from vrestore.engine.hooks.log import LogHook
 from vrestore.engine.hooks.samples import SampleImageHook
+from vrestore.engine.hooks.spike import LossSpikeHook
+from vrestore.engine.hooks.trained_ema import TrainedEMAHook
 
 # Always there unless a config says None; a config's entry of the same name is laid over.
 DEFAULT_HOOKS: dict[str, dict] = {
@@ -14,4 +16,13 @@ DEFAULT_HOOKS: dict[str, dict] = {
     "checkpoint": {"type": "SafeCheckpointHook"},
 }
 
-__all__ = ["DEFAULT_HOOKS", "FreezeHook", "LogHook", "SafeCheckpointHook", "SampleImageHook", "StepEMAHook"]
+__all__ = [
+    "DEFAULT_HOOKS",
+    "FreezeHook",
+    "LogHook",
+    "LossSpikeHook",
+    "SafeCheckpointHook",
+    "SampleImageHook",
+    "StepEMAHook",
+    "TrainedEMAHook",
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import time
 import warnings
@@ -13,7 +14,7 @@ import torch
 import torch.nn as nn
 from torch import Tensor
 
-from vrestore.adapters import EmptyText, OpenCLIPText, TextEncoder
+from vrestore.adapters import EmptyText, OpenCLIPText, TextEncoder, VideoControlNet
 from vrestore.autoencoders import Autoencoder
 from vrestore.diffusion import (
     Denoiser,
@@ -24,6 +25,7 @@ from vrestore.diffusion import (
     sampling_sigmas,
 )
 from vrestore.errors import ConfigError, RequestError, WeightsError
+from vrestore.layers.lora import add_lora
 from vrestore.memory import MemoryNeed
 from vrestore.registry import ADAPTERS, AUTOENCODERS, BACKBONES, MODELS, SCHEDULES
 from vrestore.restorers.base import AUTOCAST_DTYPES, BaseRestorer
@@ -32,17 +34,30 @@ from vrestore.restorers.request import Request
 from vrestore.restorers.venhancer.canvas import Canvas, least_canvas
 from vrestore.restorers.venhancer.draws import ClipDraws
 from vrestore.restorers.venhancer.frames import MOST, FramePlan, plan_frames, plan_official_frames
-from vrestore.restorers.venhancer.memory import FLOAT, decoding_bytes, denoising_bytes, encoding_bytes
+from vrestore.restorers.venhancer.memory import (
+    FLOAT,
+    NO_FORECAST_FEATURES,
+    decoding_bytes,
+    denoising_bytes,
+    encoding_bytes,
+    training_need,
+)
 from vrestore.restorers.venhancer.official import RELEASES, OfficialDraws, official_canvas, truncate_to_8bit
+from vrestore.restorers.venhancer.training import (
+    TrainingSettings,
+    check_size,
+    choose_trainable,
+    diffusion_loss,
+    rest_what_is_frozen,
+)
 from vrestore.samplers import StepReport, build_sampler, traits_of
 
 logger = logging.getLogger("vrestore")
 
 SPATIAL = (1.0, 8.0)
-PARTS = ("backbone", "autoencoder", "text")
+PARTS = ("unet", "backbone", "autoencoder", "text", "lora")  # in the order in which their weights are loaded
 PURE_NOISE = 999  # where the releases' noise level -1 points to
 ENCODED, SAMPLED = 0.03, 0.93  # how much of the work is done by then, roughly
-NO_FORECAST_FEATURES = 2**23  # a window with fewer values in a feature map takes little, and needs no forecast
 
 
 @MODELS.register_module()
@@ -59,7 +74,8 @@ class VEnhancer(BaseRestorer):
         text: config of the text encoder (ADAPTERS, `TextEncoder`); None is `EmptyText` of the network's width.
         schedule: config of the noise schedule (SCHEDULES).
         weights: of the parts ``backbone``, ``autoencoder`` and ``text``, by name: a path, an address, or dict(file=…,
-            url=…, sha256=…); loaded by `vrestore.load_restorer`.
+            url=…, sha256=…); loaded by `vrestore.load_restorer`. ``unet`` is the backbone without its adapter, which
+            then starts as a copy of it; ``lora`` is a file of LoRA weights, merged into the backbone's.
         release: whose pipeline ``parity=True`` reproduces, ``v1`` (2024-07-29) or ``v2`` (2024-09-16).
         noise_levels: timesteps of the schedule that are used; sampling starts at the last one (official: 900).
         steps: sampling steps where a request names none. ``fast`` spacing has its own 14.
@@ -80,6 +96,8 @@ class VEnhancer(BaseRestorer):
         dtype: of the network's weights when they are loaded from a file: ``fp32``, ``fp16`` or ``bf16``.
         defer_weights: build the network without memory; its weights must then be loaded before use.
         weights_licence: licence of the weights in use, shown with the capabilities.
+        training: how it is trained, see `TrainingSettings`.
+        lora: adapters to be trained, see `add_lora`: dict(rank=8, alpha=None, targets=[…]); None adds none.
 
     Raises:
         ConfigError: parts that do not fit each other, or a value out of its range.
@@ -112,10 +130,13 @@ class VEnhancer(BaseRestorer):
         dtype: str | None = None,
         defer_weights: bool = False,
         weights_licence: str | None = None,
+        training: Mapping[str, Any] | None = None,
+        lora: Mapping[str, Any] | None = None,
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
     ):
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
+        self.training_settings = TrainingSettings.of(training)
         self.schedule = SCHEDULES.build(schedule or {"type": "LogSNRCosineInterp"})
         _check_settings(release, noise_levels, len(self.schedule), scale, weights)
         # Settings that a request may leave out are checked as a request's are.
@@ -125,7 +146,12 @@ class VEnhancer(BaseRestorer):
         self.autoencoder: Autoencoder = AUTOENCODERS.build(autoencoder).requires_grad_(False)
         self.text: TextEncoder = ADAPTERS.build(text or {"type": "EmptyText", "context_dim": _width(self.backbone)})
         _check_parts(self.backbone, self.autoencoder, self.text)
-        self.weight_files = dict(weights or {})
+        if training is not None and not defer_weights and self.training_settings.copy_encoder:
+            self._copy_encoder()
+        if lora is not None:
+            add_lora(self.backbone, **lora)
+        choose_trainable(self.backbone, self.training_settings.trainable or ("controlnet" if lora is None else "lora"))
+        self.weight_files = {part: weights[part] for part in PARTS if part in (weights or {})}
         self.weights_dtype = dtype
         self.may_run_untrained = untrained
         self.release = release
@@ -186,6 +212,64 @@ class VEnhancer(BaseRestorer):
                     f"(height, width); this model serves {SPATIAL[0]:g} to {SPATIAL[1]:g} times on each side"
                 )
         return super().output_size(request, height, width)
+
+    def train(self, mode: bool = True) -> VEnhancer:
+        """Training mode for what trains; the autoencoder and a frozen network stay in evaluation mode."""
+        super().train(mode)
+        self.autoencoder.eval()
+        rest_what_is_frozen(self.backbone)
+        return self
+
+    def forward(
+        self,
+        lq: Tensor | list[Tensor],
+        hq: Tensor | None = None,
+        record: list | None = None,
+        clip: list | None = None,
+        mode: str = "tensor",
+        prompt: list[str | None] | None = None,
+        **rest: object,
+    ):
+        """See `BaseRestorer.forward`; in mode ``loss`` the degraded clips may be a list, and prompts may be given."""
+        if mode == "loss" and hq is not None:
+            return self.loss(lq, hq, record, prompt)
+        return super().forward(lq, hq, record, clip, mode=mode, **rest)  # type: ignore[arg-type]
+
+    def loss(  # type: ignore[override]
+        self,
+        lq: Tensor | list[Tensor],
+        hq: Tensor,
+        record: list | None = None,
+        prompt: list[str | None] | None = None,
+    ) -> dict[str, Tensor]:
+        """The v-prediction loss, see `diffusion_loss`."""
+        return diffusion_loss(self, lq, hq, record, prompt)
+
+    def check_training_size(self, height: int, width: int) -> None:
+        check_size(self, height, width)
+
+    def training_need(
+        self, batch: int, frames: int, height: int, width: int, precision: torch.dtype | None = None
+    ) -> dict[str, int] | None:
+        return training_need(self, batch, frames, height, width, precision)
+
+    @property
+    def unet(self) -> Any:
+        """The backbone without its adapter: another view of the same weights."""
+        view = copy.copy(self.backbone)
+        view._modules = {name: part for name, part in view._modules.items() if part is not self.backbone.adapter}
+        view._adapter_name = None
+        return view
+
+    def part_loaded(self, part: str) -> None:
+        """A UNet whose weights came alone gets a ControlNet that is a copy of it."""
+        if part == "unet":
+            self._copy_encoder()
+            choose_trainable(self.backbone, self.training_settings.trainable or "controlnet")
+
+    def _copy_encoder(self) -> None:
+        if isinstance(self.backbone.adapter, VideoControlNet):
+            self.backbone.attach(VideoControlNet.from_unet(self.unet))
 
     def restore_frames(self, frames_TCHW: Tensor, request: Request) -> Tensor:
         return torch.cat(list(self.stream_frames(frames_TCHW, request)))
