@@ -72,8 +72,8 @@ def check_memory(model: nn.Module, cfg: Mapping[str, Any]) -> StepMemory | None:
     if free is not None and need.total > free:
         logger.warning(
             f"a training step takes {need}, and {free / GIB:.1f} GiB are free: it will probably run out of memory. "
-            f"To need less: model.backbone.gradient_checkpointing=True, a smaller crop_px, fewer frames, batch_size=1 with "
-            f"optim_wrapper.accumulative_counts, --amp bf16, model.lora=dict(rank=8), or more processes with "
+            f"To need less: model.backbone.gradient_checkpointing=True, a smaller crop_px, fewer frames, batch_size=1 "
+            f"with optim_wrapper.accumulative_counts, --amp bf16, model.lora=dict(rank=8), or more processes with "
             f"strategy=dict(type='FSDPStrategy')"
         )
     return need

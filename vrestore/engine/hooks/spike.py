@@ -15,7 +15,7 @@ from vrestore.registry import HOOKS
 
 @HOOKS.register_module()
 class LossSpikeHook(Hook):
-    """Stops when the loss exceeds `factor` times the median of the `window` iterations before, `patience` times in a row.
+    """Stops when the loss is `factor` times the median of the `window` iterations before, `patience` times in a row.
 
     Judged from the log's history, which checkpoints hold, so that a resumed run stops where an uninterrupted one does.
     The checkpoint of that iteration is not written.

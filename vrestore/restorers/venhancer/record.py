@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from vrestore.errors import RequestError
-from vrestore.restorers.request import STRENGTH_RANGE
 
 DOWNSCALES = (1.0, 8.0)
+MOST_NOISE = 1000  # the paper's is 300
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Conditioning:
     Attributes:
         key_frame_index: (T,) for each clean frame the number of its key frame, -1 where it is none.
         downscale: factor by which the key frames are smaller, 1 to 8.
-        strength: noise augmentation, 0 to 300, of which the noise level s - 1 is told; None where the record is silent.
+        strength: noise augmentation s, 0 to 1000, told as the noise level s - 1; None where the record is silent.
     """
 
     key_frame_index: Tensor
@@ -38,8 +38,8 @@ def conditioning_of(
 
     Args:
         record: may hold ``key_frames`` (the clean frames that the degraded clip shows, rising) or ``key_frame_stride``,
-            ``downscale`` (else ``scale``), and ``noise_level`` (1 to 300); those of a composed degradation's steps are
-            found as well, the last one counting.
+            ``downscale`` (else ``scale``), and ``noise_level`` (a strength, as `Request.strength`); those of a composed
+            degradation's steps are found as well, the last one counting.
         keys, frames: of the degraded and the clean clip.
         size, target: (height, width) of the degraded and of the clean clip.
 
@@ -50,10 +50,8 @@ def conditioning_of(
     factor = ((target[0] * target[1]) / (size[0] * size[1])) ** 0.5
     downscale = told.get("downscale", told.get("scale", factor))
     strength = told.get("noise_level")
-    if strength is not None and not STRENGTH_RANGE[0] <= strength <= STRENGTH_RANGE[1]:
-        raise RequestError(
-            f"the record's noise_level is {strength!r}; it must lie from {STRENGTH_RANGE[0]} to {STRENGTH_RANGE[1]}"
-        )
+    if strength is not None and not 0 <= strength <= MOST_NOISE:
+        raise RequestError(f"the record's noise_level is {strength!r}; it must lie from 0 to {MOST_NOISE}")
     return Conditioning(
         _index(told, keys, frames),
         min(max(float(downscale), DOWNSCALES[0]), DOWNSCALES[1]),

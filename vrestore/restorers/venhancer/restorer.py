@@ -151,7 +151,7 @@ class VEnhancer(BaseRestorer):
         if lora is not None:
             add_lora(self.backbone, **lora)
         choose_trainable(self.backbone, self.training_settings.trainable or ("controlnet" if lora is None else "lora"))
-        self.weight_files = {part: weights[part] for part in PARTS if part in (weights or {})}
+        self.weight_files = {part: weights[part] for part in PARTS if weights and weights.get(part) is not None}
         self.weights_dtype = dtype
         self.may_run_untrained = untrained
         self.release = release

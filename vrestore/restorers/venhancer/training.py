@@ -130,7 +130,7 @@ def diffusion_loss(
     strengths = [_strength(c, settings.strength, draw) for c, draw in zip(told, draws, strict=True)]
     hint, levels = augment_keys(model.schedule, keys, strengths, draws)
     timesteps = torch.stack([torch.randint(len(model.schedule), (), generator=draw) for draw in draws])
-    noise = _noise(latents, draws)
+    noise = torch.stack([_noise(clip, draw) for clip, draw in zip(latents, draws, strict=True)])
     text = torch.cat(
         [_text(model, prompt, draw) for prompt, draw in zip(prompts or [None] * len(hq), draws, strict=True)]
     )
@@ -159,34 +159,35 @@ def generator_of(record: Any) -> torch.Generator:
 @torch.no_grad()
 def encode_pairs(
     model: Any, lq: Tensor | Sequence[Tensor], hq: Tensor, draws: Sequence[torch.Generator]
-) -> tuple[Tensor, Tensor]:
-    """Latents of the clean clips (B, C, T, h, w) and of their key frames, resized to the same size, (B, C, K, h, w).
-
-    K is the most of any clip; what others have less is filled with their last one, which no index points to.
-    """
-    size, most = hq.shape[-2:], max(len(clip) for clip in lq)
+) -> tuple[Tensor, list[Tensor]]:
+    """Latents of the clean clips (B, C, T, h, w), and those of each one's key frames at the same size (C, K, h, w)."""
+    size = hq.shape[-2:]
     latents, keys = [], []
     with torch.autocast(hq.device.type, enabled=False):
         for clean, given, draw in zip(hq, lq, draws, strict=True):
             posterior = draw if model.sample_posterior else None
             latents.append(model.autoencoder.encode(clean, generator=posterior))
             resized = F.interpolate(given.float(), size=size, mode="bilinear", align_corners=False)
-            key = model.autoencoder.encode(resized, generator=posterior)
-            keys.append(torch.cat([key, key[:, :, -1:].expand(-1, -1, most - key.shape[2], -1, -1)], dim=2))
-    return torch.cat(latents), torch.cat(keys)
+            keys.append(model.autoencoder.encode(resized, generator=posterior)[0])
+    return torch.cat(latents), keys
 
 
 def augment_keys(
-    schedule: NoiseSchedule, keys: Tensor, strengths: Sequence[int], draws: Sequence[torch.Generator]
+    schedule: NoiseSchedule, keys: Sequence[Tensor], strengths: Sequence[int], draws: Sequence[torch.Generator]
 ) -> tuple[Tensor, Tensor]:
-    """Key latents noised by a strength each, and the noise levels that tell of it.
+    """Each clip's key latents (C, K, h, w) noised by a strength, as one (B, C, K, h, w); and the levels that tell of it.
 
-    As in restoration, strength s is timestep s - 1, and strength 0 leaves the latents alone and is told as level 0.
+    As in restoration, strength s is timestep s - 1, and strength 0 leaves the latents alone and is told as level 0. K
+    is the most of any clip; what others have less is filled with zeros, to which no index points.
     """
-    levels = torch.tensor([max(strength - 1, 0) for strength in strengths])
-    noised = schedule.diffuse(keys, levels, _noise(keys, draws))
-    clean = torch.tensor([strength == 0 for strength in strengths], device=keys.device)
-    return torch.where(clean.view(-1, 1, 1, 1, 1), keys, noised), levels
+    levels = [max(strength - 1, 0) for strength in strengths]
+    most = max(key.shape[1] for key in keys)
+    noised = []
+    for key, strength, level, draw in zip(keys, strengths, levels, draws, strict=True):
+        noise = _noise(key, draw)
+        key = schedule.diffuse(key, level, noise) if strength > 0 else key
+        noised.append(F.pad(key, (0, 0, 0, 0, 0, most - key.shape[1])))
+    return torch.stack(noised), torch.tensor(levels)
 
 
 def snr_weights(schedule: NoiseSchedule, timesteps: Tensor, gamma: float | None) -> Tensor:
@@ -202,9 +203,9 @@ def _strength(told: Conditioning, between: tuple[int, int], draw: torch.Generato
     return drawn if told.strength is None else told.strength
 
 
-def _noise(like: Tensor, draws: Sequence[torch.Generator]) -> Tensor:
-    """Unit normal noise, each clip's from its own generator on the CPU: the same on every device."""
-    return torch.stack([torch.randn(like.shape[1:], generator=draw) for draw in draws]).to(like.device)
+def _noise(like: Tensor, draw: torch.Generator) -> Tensor:
+    """Unit normal noise, drawn on the CPU: the same on every device."""
+    return torch.randn(like.shape, generator=draw).to(like.device)
 
 
 def _text(model: Any, prompt: Any, draw: torch.Generator) -> Tensor:
