@@ -335,29 +335,30 @@ def test_settings_are_checked_before_any_work(training, lora, message):
         build(lora=lora, **training)
 
 
-def test_a_handful_of_clips_is_learnt():
-    """From nothing, the loss over two clips falls to half of what it was; noise and timesteps are none of those seen."""
+@pytest.mark.parametrize(
+    ("size", "steps", "factor"),
+    [((8, 8), 100, 1.4), pytest.param((HEIGHT, WIDTH), 400, 3.0, marks=pytest.mark.slow)],
+)
+def test_a_handful_of_clips_is_learnt(size, steps, factor):
+    """From nothing, the loss over two clips falls by a factor, at timesteps and noises that were none of those seen."""
     model = build(trainable="all", text_dropout=0.0)
     model.backbone.apply(lambda m: setattr(m, "p", 0.0) if isinstance(m, torch.nn.Dropout) else None)
-    optimiser = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=2e-3)
+    optimiser = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=2e-3, betas=(0.9, 0.99))
     smooth = torch.rand(2, 3, 3, 3, 2, generator=torch.Generator().manual_seed(0))
-    hq = F.interpolate(smooth.flatten(0, 1), size=(8, 8), mode="bilinear").unflatten(0, (2, 3))
+    hq = F.interpolate(smooth.flatten(0, 1), size=size, mode="bilinear").unflatten(0, (2, 3))
     lq = [F.interpolate(clip[::2], scale_factor=0.5) for clip in hq]
 
     def loss(seed):
         told = {"key_frames": [0, 2], "downscale": 2.0, "noise_level": 50}
         return model.loss(lq, hq, [{**told, "seed": seed}, {**told, "seed": seed + 1}])["loss_v"]
 
+    @torch.no_grad()
     def held_out():
-        model.eval()
-        with torch.no_grad():
-            return sum(loss(1000 + 2 * i).item() for i in range(8)) / 8
+        return sum(loss(10_000 + 2 * i).item() for i in range(16)) / 16
 
     before = held_out()
-    model.train()
-    for step in range(100):
+    for step in range(steps):
         optimiser.zero_grad()
         loss(2 * step).backward()
         optimiser.step()
-    print(before, held_out())
-    assert held_out() < before / 2
+    assert held_out() < before / factor

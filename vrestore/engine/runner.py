@@ -100,12 +100,18 @@ class Runner(MMEngineRunner):
             return revert_sync_batchnorm(model)
         if self.cfg.get("strategy"):
             self.strategy = STRATEGIES.build(dict(self.cfg.strategy))
+            if hasattr(model, "init_weights"):
+                model.init_weights()
             return self.strategy.shard(model)
         if model_wrapper_cfg is not None:
             return super().wrap_model(model_wrapper_cfg, model)
         if self.cfg.get("sync_bn"):
             model = convert_sync_batchnorm(model, self.cfg.sync_bn)
         return share_model(model, self.cfg.get("find_unused_parameters", False))
+
+    def _init_model_weights(self) -> None:
+        if self.strategy is None:  # a sharded model was initialised whole, from one seed in every process
+            super()._init_model_weights()
 
     def build_train_loop(self, loop):
         if isinstance(loop, dict):

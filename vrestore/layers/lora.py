@@ -145,6 +145,8 @@ class _Adapted:
     @property
     def weight(self) -> Tensor:
         own, buffers = self._parameters, self._buffers
+        if own["weight"].is_meta:  # asked for while a file fills it
+            return own["weight"]
         return adapted(own["weight"], own[DOWN], own[UP], buffers[ALPHA])
 
 
