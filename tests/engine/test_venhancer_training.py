@@ -157,7 +157,7 @@ class TestStart:
             "train_cfg.max_iters": 1,
         }
         if deferred:
-            changes["model.weights"]["backbone"] = None
+            changes["model.defer_weights"] = True
         runner = train(tiny_training(**changes), work_dir=tmp_path / "run")
         trained = runner.model.backbone.state_dict()
         for name, value in state.items():
@@ -191,7 +191,7 @@ class TestStart:
         file.unlink()
         train(config, work_dir=tmp_path / "cut", resume=True)
         assert_same_run(tmp_path / "whole", tmp_path / "cut", last="iter_6.pth")
-        with pytest.raises(WeightsError, match="base.safetensors"):
+        with pytest.raises(WeightsError, match=r"base\.safetensors"):
             train(config, work_dir=tmp_path / "new")
         assert not (tmp_path / "new").exists()
 

@@ -18,7 +18,12 @@ from vrestore.engine.train import train
 STRATEGY = {"type": "FSDPStrategy"}
 # Draws that differ from process to process are left out, so that two processes do what one does with twice the batch.
 EXACT = {"model.backbone.dropout": 0.0, "train_dataloader.batch_size": 1}
-ALL = {**EXACT, "model.training": {"trainable": "all"}, "optim_wrapper.accumulative_counts": 2}
+ALL = {
+    **EXACT,
+    "model.training": {"trainable": "all"},
+    "optim_wrapper.accumulative_counts": 2,
+    "default_hooks.checkpoint.interval": 6,
+}
 LORA = {**EXACT, "model.training": {}, "model.lora": {"rank": 2}, "optim_wrapper.precision": "bf16"}
 
 

@@ -335,6 +335,11 @@ def test_settings_are_checked_before_any_work(training, lora, message):
         build(lora=lora, **training)
 
 
+def test_a_lora_over_a_unet_alone_is_refused():
+    with pytest.raises(ConfigError, match=r"weights\.unet leaves the adapter untrained"):
+        MODELS.build({**TINY, "lora": {"rank": 2}, "weights": {"unet": "unet.safetensors"}})
+
+
 @pytest.mark.parametrize(
     ("size", "steps", "factor"),
     [((8, 8), 100, 1.4), pytest.param((HEIGHT, WIDTH), 400, 3.0, marks=pytest.mark.slow)],

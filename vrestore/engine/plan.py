@@ -16,6 +16,7 @@ from vrestore.engine.checks import clip_shape
 from vrestore.engine.optim import DTYPES
 from vrestore.engine.sharding import UNITS
 from vrestore.memory import GIB, free_memory_bytes
+from vrestore.restorers.base import BaseRestorer
 
 logger = logging.getLogger("vrestore")
 
@@ -91,7 +92,7 @@ def step_memory(model: nn.Module, cfg: Mapping[str, Any], shards: int = 1) -> St
         None where the model does not tell, or the config does not tell the size of the clips.
     """
     shape = clip_shape(cfg)
-    if shape is None or not hasattr(model, "training_need"):
+    if shape is None or not isinstance(model, BaseRestorer):
         return None
     wrapper = cfg["optim_wrapper"]
     stages = model.training_need(

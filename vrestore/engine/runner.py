@@ -19,7 +19,7 @@ from mmengine.device import get_device
 from mmengine.dist import barrier, is_main_process, master_only
 from mmengine.evaluator import Evaluator
 from mmengine.hooks import EMAHook, Hook
-from mmengine.model import convert_sync_batchnorm, is_model_wrapper, revert_sync_batchnorm
+from mmengine.model import BaseModule, convert_sync_batchnorm, is_model_wrapper, revert_sync_batchnorm
 from mmengine.optim import OptimWrapperDict
 from mmengine.runner import Runner as MMEngineRunner
 from torch.utils.data import DataLoader
@@ -100,7 +100,7 @@ class Runner(MMEngineRunner):
             return revert_sync_batchnorm(model)
         if self.cfg.get("strategy"):
             self.strategy = STRATEGIES.build(dict(self.cfg.strategy))
-            if hasattr(model, "init_weights"):
+            if isinstance(model, BaseModule):
                 model.init_weights()
             return self.strategy.shard(model)
         if model_wrapper_cfg is not None:

@@ -95,7 +95,7 @@ class ShardedStrategy(MMEngineFSDPStrategy):
 def gathered(value: Any) -> Any:
     """Nested data with whole tensors in place of sharded ones, on the CPU of the main process; elsewhere empty ones."""
     if isinstance(value, DTensor):
-        whole = value.detach().full_tensor()
+        whole = value.full_tensor().detach()
         return whole.cpu() if is_main_process() else whole.new_empty(0, device="cpu")
     if isinstance(value, Mapping):
         return {name: gathered(item) for name, item in value.items()}

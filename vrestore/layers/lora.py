@@ -81,7 +81,7 @@ def adapt_layer(layer: nn.Module, name: str, rank: int, alpha: float) -> None:
     layer.register_parameter(DOWN, down)
     layer.register_parameter(UP, nn.Parameter(torch.zeros(weight.shape[0], rank, **place)))
     layer.register_buffer(ALPHA, torch.tensor(alpha, **place))
-    layer.__class__ = _adapted_class(type(layer))
+    layer.__class__ = _adapted_class(type(layer))  # type: ignore[arg-type]
 
 
 def has_lora(layer: nn.Module) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 import time
 import warnings
@@ -14,7 +13,7 @@ import torch
 import torch.nn as nn
 from torch import Tensor
 
-from vrestore.adapters import EmptyText, OpenCLIPText, TextEncoder, VideoControlNet
+from vrestore.adapters import EmptyText, OpenCLIPText, TextEncoder
 from vrestore.autoencoders import Autoencoder
 from vrestore.diffusion import (
     Denoiser,
@@ -25,10 +24,9 @@ from vrestore.diffusion import (
     sampling_sigmas,
 )
 from vrestore.errors import ConfigError, RequestError, WeightsError
-from vrestore.layers.lora import add_lora
 from vrestore.memory import MemoryNeed
 from vrestore.registry import ADAPTERS, AUTOENCODERS, BACKBONES, MODELS, SCHEDULES
-from vrestore.restorers.base import AUTOCAST_DTYPES, BaseRestorer
+from vrestore.restorers.base import AUTOCAST_DTYPES
 from vrestore.restorers.capabilities import Capabilities, Scales
 from vrestore.restorers.request import Request
 from vrestore.restorers.venhancer.canvas import Canvas, least_canvas
@@ -40,16 +38,9 @@ from vrestore.restorers.venhancer.memory import (
     decoding_bytes,
     denoising_bytes,
     encoding_bytes,
-    training_need,
 )
 from vrestore.restorers.venhancer.official import RELEASES, OfficialDraws, official_canvas, truncate_to_8bit
-from vrestore.restorers.venhancer.training import (
-    TrainingSettings,
-    check_size,
-    choose_trainable,
-    diffusion_loss,
-    rest_what_is_frozen,
-)
+from vrestore.restorers.venhancer.trainable import TrainableVEnhancer
 from vrestore.samplers import StepReport, build_sampler, traits_of
 
 logger = logging.getLogger("vrestore")
@@ -61,7 +52,7 @@ ENCODED, SAMPLED = 0.03, 0.93  # how much of the work is done by then, roughly
 
 
 @MODELS.register_module()
-class VEnhancer(BaseRestorer):
+class VEnhancer(TrainableVEnhancer):
     """Restore by generating: frames are resized, placed as key frames, noised, and denoised under their own guidance.
 
     Conditions of the network: latents of the key frames, noised by `strength`; which frames they are; the noise level;
@@ -136,9 +127,8 @@ class VEnhancer(BaseRestorer):
         init_cfg: dict | None = None,
     ):
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
-        self.training_settings = TrainingSettings.of(training)
         self.schedule = SCHEDULES.build(schedule or {"type": "LogSNRCosineInterp"})
-        _check_settings(release, noise_levels, len(self.schedule), scale, weights)
+        _check_settings(release, noise_levels, len(self.schedule), scale, weights, lora)
         # Settings that a request may leave out are checked as a request's are.
         Request(steps=steps, strength=strength, guidance_scale=guidance_scale, prompt=prompt)
         with torch.device("meta") if defer_weights else nullcontext():
@@ -146,11 +136,7 @@ class VEnhancer(BaseRestorer):
         self.autoencoder: Autoencoder = AUTOENCODERS.build(autoencoder).requires_grad_(False)
         self.text: TextEncoder = ADAPTERS.build(text or {"type": "EmptyText", "context_dim": _width(self.backbone)})
         _check_parts(self.backbone, self.autoencoder, self.text)
-        if training is not None and not defer_weights and self.training_settings.copy_encoder:
-            self._copy_encoder()
-        if lora is not None:
-            add_lora(self.backbone, **lora)
-        choose_trainable(self.backbone, self.training_settings.trainable or ("controlnet" if lora is None else "lora"))
+        self.prepare_training(training, lora, copy_encoder=not defer_weights)
         self.weight_files = {part: weights[part] for part in PARTS if weights and weights.get(part) is not None}
         self.weights_dtype = dtype
         self.may_run_untrained = untrained
@@ -212,64 +198,6 @@ class VEnhancer(BaseRestorer):
                     f"(height, width); this model serves {SPATIAL[0]:g} to {SPATIAL[1]:g} times on each side"
                 )
         return super().output_size(request, height, width)
-
-    def train(self, mode: bool = True) -> VEnhancer:
-        """Training mode for what trains; the autoencoder and a frozen network stay in evaluation mode."""
-        super().train(mode)
-        self.autoencoder.eval()
-        rest_what_is_frozen(self.backbone)
-        return self
-
-    def forward(
-        self,
-        lq: Tensor | list[Tensor],
-        hq: Tensor | None = None,
-        record: list | None = None,
-        clip: list | None = None,
-        mode: str = "tensor",
-        prompt: list[str | None] | None = None,
-        **rest: object,
-    ):
-        """See `BaseRestorer.forward`; in mode ``loss`` the degraded clips may be a list, and prompts may be given."""
-        if mode == "loss" and hq is not None:
-            return self.loss(lq, hq, record, prompt)
-        return super().forward(lq, hq, record, clip, mode=mode, **rest)  # type: ignore[arg-type]
-
-    def loss(  # type: ignore[override]
-        self,
-        lq: Tensor | list[Tensor],
-        hq: Tensor,
-        record: list | None = None,
-        prompt: list[str | None] | None = None,
-    ) -> dict[str, Tensor]:
-        """The v-prediction loss, see `diffusion_loss`."""
-        return diffusion_loss(self, lq, hq, record, prompt)
-
-    def check_training_size(self, height: int, width: int) -> None:
-        check_size(self, height, width)
-
-    def training_need(
-        self, batch: int, frames: int, height: int, width: int, precision: torch.dtype | None = None
-    ) -> dict[str, int] | None:
-        return training_need(self, batch, frames, height, width, precision)
-
-    @property
-    def unet(self) -> Any:
-        """The backbone without its adapter: another view of the same weights."""
-        view = copy.copy(self.backbone)
-        view._modules = {name: part for name, part in view._modules.items() if part is not self.backbone.adapter}
-        view._adapter_name = None
-        return view
-
-    def part_loaded(self, part: str) -> None:
-        """A UNet whose weights came alone gets a ControlNet that is a copy of it."""
-        if part == "unet":
-            self._copy_encoder()
-            choose_trainable(self.backbone, self.training_settings.trainable or "controlnet")
-
-    def _copy_encoder(self) -> None:
-        if isinstance(self.backbone.adapter, VideoControlNet):
-            self.backbone.attach(VideoControlNet.from_unet(self.unet))
 
     def restore_frames(self, frames_TCHW: Tensor, request: Request) -> Tensor:
         return torch.cat(list(self.stream_frames(frames_TCHW, request)))
@@ -479,7 +407,12 @@ def _width(backbone: nn.Module) -> int:
 
 
 def _check_settings(
-    release: str, noise_levels: int, timesteps: int, scale: float, weights: Mapping[str, Any] | None
+    release: str,
+    noise_levels: int,
+    timesteps: int,
+    scale: float,
+    weights: Mapping[str, Any] | None,
+    lora: Mapping[str, Any] | None,
 ) -> None:
     if release not in RELEASES:
         raise ConfigError(f"release must be one of {', '.join(RELEASES)}, got {release!r}")
@@ -490,6 +423,11 @@ def _check_settings(
     for name in weights or {}:
         if name not in PARTS:
             raise ConfigError(f"weights are of {', '.join(PARTS)}; VEnhancer has no part '{name}'")
+    if weights and weights.get("unet") is not None and lora is not None:
+        raise ConfigError(
+            "weights.unet leaves the adapter untrained, and model.lora would keep it so: give weights.backbone, or train "
+            "without model.lora"
+        )
 
 
 def _check_parts(backbone: Any, autoencoder: Any, text: Any) -> None:

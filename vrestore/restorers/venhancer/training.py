@@ -175,7 +175,7 @@ def encode_pairs(
 def augment_keys(
     schedule: NoiseSchedule, keys: Sequence[Tensor], strengths: Sequence[int], draws: Sequence[torch.Generator]
 ) -> tuple[Tensor, Tensor]:
-    """Each clip's key latents (C, K, h, w) noised by a strength, as one (B, C, K, h, w); and the levels that tell of it.
+    """Each clip's key latents (C, K, h, w), noised by a strength, as one (B, C, K, h, w); and the levels told of it.
 
     As in restoration, strength s is timestep s - 1, and strength 0 leaves the latents alone and is told as level 0. K
     is the most of any clip; what others have less is filled with zeros, to which no index points.
