@@ -425,8 +425,8 @@ def _check_settings(
             raise ConfigError(f"weights are of {', '.join(PARTS)}; VEnhancer has no part '{name}'")
     if weights and weights.get("unet") is not None and lora is not None:
         raise ConfigError(
-            "weights.unet leaves the adapter untrained, and model.lora would keep it so: give weights.backbone, or train "
-            "without model.lora"
+            "weights.unet leaves the adapter untrained, and model.lora would keep it so: give weights.backbone, or "
+            "train without model.lora"
         )
 
 
