@@ -162,7 +162,8 @@ def _load_parts(model: torch.nn.Module, all_of_them: bool) -> None:
     if not isinstance(model, BaseRestorer):
         return
     for part, place in model.weight_files.items():
-        in_checkpoint = part == "lora" or isinstance(getattr(model, part), torch.nn.Module)
+        owner, _, name = part.rpartition(".")
+        in_checkpoint = name == "lora" or isinstance(getattr(model.get_submodule(owner), name), torch.nn.Module)
         if all_of_them or not in_checkpoint:
             load_part(model, part, place)
     for name, module in model.named_modules():
