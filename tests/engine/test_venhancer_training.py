@@ -22,7 +22,7 @@ from vrestore.engine import plan
 from vrestore.engine.checks import check_training_config, check_training_size
 from vrestore.engine.train import prepare_config, train
 from vrestore.errors import ConfigError, RegistryError, TrainingError, WeightsError
-from vrestore.layers.lora import is_lora
+from vrestore.layers.lora import is_lora, merged_state
 from vrestore.memory import GIB
 from vrestore.registry import DEGRADATIONS, MODELS
 from vrestore.restorers import Request
@@ -178,6 +178,11 @@ class TestStart:
             trained = train(config, work_dir=tmp_path / "run").model.backbone.state_dict()
             assert all(torch.equal(trained[name], value) for name, value in donor.items())
             assert any(value.any() for name, value in trained.items() if name.endswith("lora_up"))
+            # What it began with lies there still, and is not loaded over it.
+            merged = merged_state(checkpoint(tmp_path / "run", "iter_2.pth")["state_dict"])
+            for file in ("weights.safetensors", "iter_2.pth"):
+                loaded = merged_state(load_restorer(str(tmp_path / "run" / file)).state_dict())
+                assert all(torch.equal(loaded[name], value) for name, value in merged.items())
 
     def test_deferred_weights_resume_from_the_checkpoint_alone(self, tmp_path):
         torch.manual_seed(9)
@@ -242,6 +247,7 @@ class TestStrategy:
         ("changes", "message"),
         [
             ({"custom_hooks": [{"type": "EMAHook"}]}, r"custom_hooks\[0\]: EMAHook copies .*type='TrainedEMAHook'"),
+            ({"optim_wrapper.precision": "fp16"}, "fp16 is not served with a strategy"),
             (
                 {"val_dataloader": {"dataset": {"type": "TinyKeyFrames"}}, "val_evaluator": {"type": "PSNR"}},
                 "validation is not served with a strategy",

@@ -328,6 +328,8 @@ def test_illegal_sizes_name_the_nearest_legal_ones(size, message):
         ({"min_snr_gamma": 0}, None, r"training\.min_snr_gamma must be above 0"),
         ({"strenght": (1, 2)}, None, r"training takes no 'strenght' \(allowed: trainable, "),
         ({}, {"rank": -1}, r"lora\.rank must be"),
+        ({}, {"rnak": 2}, r"lora takes no 'rnak' \(allowed: rank, alpha, targets\)"),
+        ({}, {"alpha": 2}, "lora needs rank"),
     ],
 )
 def test_settings_are_checked_before_any_work(training, lora, message):

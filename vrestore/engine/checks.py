@@ -212,6 +212,8 @@ def _check_strategy(cfg: Mapping[str, Any]) -> None:
     if cfg.get("strategy") is None:
         return
     check_type(STRATEGIES, cfg["strategy"], "strategy")
+    if cfg["optim_wrapper"].get("precision") == "fp16":
+        raise ConfigError("fp16 is not served with a strategy: its loss scale would differ among processes; use bf16")
     if cfg.get("val_evaluator") is not None:
         raise ConfigError(
             "validation is not served with a strategy: its processes work on one clip together, and a validation gives "

@@ -62,13 +62,17 @@ class StepMemory:
 
 
 def check_memory(model: nn.Module, cfg: Mapping[str, Any]) -> StepMemory | None:
-    """Tell what a step will take, and warn where the device has less; None where that is little or not known."""
+    """Tell what a step will take, and warn where the device has less; None where that is little or not known.
+
+    The main process foresees it for all.
+    """
+    if not is_main_process():
+        return None
     shards = get_world_size() if cfg.get("strategy") and cfg.get("launcher", "none") != "none" else 1
     need = step_memory(model, cfg, shards)
     if need is None:
         return None
-    if is_main_process():
-        logger.info(f"a training step takes {need}")
+    logger.info(f"a training step takes {need}")
     free = free_memory_bytes(get_device())
     if free is not None and need.total > free:
         logger.warning(

@@ -47,6 +47,9 @@ PARTS_OF_CONFIG = (
 )
 
 
+BEGINNINGS = ("backbone", "unet", "lora")  # parts of `BaseRestorer.weight_files` that training changes
+
+
 @RUNNERS.register_module()
 class Runner(MMEngineRunner):
     """Runs a training config; made by `vrestore.engine.train.train`, which checks the config first.
@@ -281,7 +284,7 @@ class Runner(MMEngineRunner):
             "seed": self.seed,
             "world_size": self.world_size,
             "batch_size": self.train_loop.dataloader.batch_size,
-            "model": json.loads(json.dumps(plain_config(self.cfg.get("model", {})), default=str)),
+            "model": json.loads(json.dumps(_as_trained(plain_config(self.cfg.get("model", {}))), default=str)),
             "config_name": Path(self.cfg.filename).stem if self.cfg.filename else None,
             "cfg": self.cfg.pretty_text,
             "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
@@ -402,6 +405,16 @@ def plain_config(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [plain_config(v) for v in value]
     return value
+
+
+def _as_trained(model: dict) -> dict:
+    """A model's config without the files that its trained part began with: a checkpoint holds that."""
+    weights = model.get("weights")
+    if not weights:
+        return model
+    places = weights.items() if isinstance(weights, dict) else ()
+    kept = {part: place for part, place in places if part not in BEGINNINGS}
+    return {**model, "weights": kept or None}
 
 
 def _lasting(message_hub: dict) -> dict:

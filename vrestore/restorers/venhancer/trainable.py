@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from vrestore.adapters import VideoControlNet
+from vrestore.errors import ConfigError
 from vrestore.layers.lora import add_lora
 from vrestore.restorers.base import BaseRestorer
 from vrestore.restorers.venhancer.memory import training_need
@@ -20,6 +21,8 @@ from vrestore.restorers.venhancer.training import (
     diffusion_loss,
     rest_what_is_frozen,
 )
+
+LORA_SETTINGS = ("rank", "alpha", "targets")
 
 
 class TrainableVEnhancer(BaseRestorer):
@@ -51,6 +54,10 @@ class TrainableVEnhancer(BaseRestorer):
         if training is not None and copy_encoder and self.training_settings.copy_encoder:
             self._copy_encoder()
         if lora is not None:
+            unknown = [name for name in lora if name not in LORA_SETTINGS]
+            if unknown or "rank" not in lora:
+                what = f"takes no '{unknown[0]}'" if unknown else "needs rank"
+                raise ConfigError(f"lora {what} (allowed: {', '.join(LORA_SETTINGS)})")
             add_lora(self.backbone, **lora)
         choose_trainable(self.backbone, self._trainable)
 
