@@ -148,7 +148,7 @@ def load_part(restorer: BaseRestorer, part: str, place: WeightFiles) -> None:
         load_part(holder, name, place)
         return
     if name == "lora":
-        load_lora(holder.backbone, file_at(place))
+        load_lora(holder.backbone, file_at(place))  # type: ignore[arg-type]
         return
     target = getattr(holder, name)
     if isinstance(target, BaseRestorer):
