@@ -3,8 +3,9 @@
 import pytest
 import torch
 import torch.nn as nn
+from torch.utils.checkpoint import checkpoint
 
-from vrestore.memory import MemoryNeed, activation_bytes, free_memory_bytes
+from vrestore.memory import MemoryNeed, activation_bytes, free_memory_bytes, training_bytes
 
 
 def test_the_most_that_is_alive_at_one_time():
@@ -51,3 +52,43 @@ def test_free_memory_is_a_plausible_number_or_none():
     free = free_memory_bytes()
     assert free is None or 2**20 < free < 2**50
     assert free_memory_bytes("meta") is None
+
+
+class Layers(nn.Module):
+    def __init__(self, checkpointed=False):
+        super().__init__()
+        layers = (nn.Sequential(nn.Linear(500, 500), nn.GELU(), nn.Linear(500, 500), nn.GELU()) for _ in range(6))
+        self.layers = nn.ModuleList(layers)
+        self.checkpointed = checkpointed
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = checkpoint(layer, x, use_reentrant=False) if self.checkpointed else layer(x)
+        return x
+
+
+class TestTraining:
+    def need(self, net, **settings):
+        return training_bytes(net, lambda module, x: module(x).square().sum(), (2000, 500), **settings)
+
+    def test_what_is_kept_for_gradients_counts(self):
+        net = Layers()
+        forward = activation_bytes(net, lambda module, x: module(x).square().sum(), (2000, 500))
+        kept = 24 * 2000 * 500 * 4  # what goes into each linear layer and each activation
+        assert kept <= self.need(net) < 1.2 * kept
+        assert forward < kept / 5
+        assert all(p.grad is None for p in net.parameters())
+
+    def test_what_is_frozen_keeps_nothing(self):
+        net = Layers()
+        net.layers[:5].requires_grad_(False)
+        assert self.need(net) < self.need(Layers()) / 3
+
+    def test_checkpointing_keeps_less(self):
+        assert self.need(Layers(checkpointed=True)) < self.need(Layers()) / 2
+
+    def test_half_precision_keeps_less(self):
+        assert self.need(Layers(), dtype=torch.bfloat16) < 0.7 * self.need(Layers())
+
+    def test_a_network_without_memory_will_do(self):
+        assert self.need(Layers().to("meta")) == self.need(Layers())

@@ -84,6 +84,44 @@ def activation_bytes(
     return tally.most
 
 
+def training_bytes(
+    module: nn.Module, call: Callable[..., Tensor], *shapes: tuple[int, ...], dtype: torch.dtype | None = None
+) -> int:
+    """The most memory that a call and its backward pass take at one time, without weights, their gradients and inputs.
+
+    As `activation_bytes`, with what is kept for the gradients of those weights that require one.
+
+    Args:
+        module: whose weights take part; one on the meta device will do.
+        call: ``call(module, *inputs)`` gives the loss; it must not ask for the values of a tensor.
+        shapes: of the inputs, float32, without gradients.
+        dtype: precision of an autocast around the call; None is none.
+    """
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    with FakeTensorMode():
+        state: dict[str, Tensor] = {}
+        for name, value in (*module.named_parameters(), *module.named_buffers()):
+            fake = torch.empty(value.shape, dtype=value.dtype, device="cpu")
+            if value.requires_grad:
+                fake.requires_grad_(True).register_post_accumulate_grad_hook(_drop_gradient)
+            state[f"module.{name}"] = fake
+        inputs = tuple(torch.empty(shape) for shape in shapes)
+
+        def step(inner: nn.Module, *given: Tensor) -> None:
+            with torch.autocast("cpu", dtype or torch.bfloat16, enabled=dtype is not None):
+                loss = call(inner, *given)
+            loss.backward()  # within, because checkpointed parts run again and need these weights
+
+        with torch.enable_grad(), _Tally([*state.values(), *inputs]) as tally:
+            torch.func.functional_call(_Call(module, step), state, inputs)
+    return tally.most
+
+
+def _drop_gradient(parameter: Tensor) -> None:
+    parameter.grad = None
+
+
 class _Call(nn.Module):
     """Any call as a module's forward, so that its weights can be exchanged."""
 

@@ -233,6 +233,7 @@ OPTIM_WRAPPER_CONSTRUCTORS = _registry("OPTIM_WRAPPER_CONSTRUCTORS", "engine", r
 PARAM_SCHEDULERS = _registry(
     "PARAM_SCHEDULERS", "engine", roots.PARAM_SCHEDULERS, build_keys=("convert_to_iter_based", "epoch_length")
 )
+STRATEGIES = _registry("STRATEGIES", "engine", roots.STRATEGIES)
 MODEL_WRAPPERS = _registry("MODEL_WRAPPERS", "engine", roots.MODEL_WRAPPERS)
 VISUALIZERS = _registry("VISUALIZERS", "engine", roots.VISUALIZERS)
 VISBACKENDS = _registry("VISBACKENDS", "engine", roots.VISBACKENDS)

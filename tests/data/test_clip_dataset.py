@@ -310,3 +310,54 @@ def test_real_clips(tmp_path):
     assert len(data.clips) == 6
     for draw in range(3):
         assert digest(data[draw]) == digest(cached[draw])
+
+
+class TestRatesMiddlesAndCaptions:
+    @pytest.fixture
+    def folder(self, tmp_path):
+        from tests.video.clips import encode, smooth_frames
+
+        encode(tmp_path / "reef.mp4", smooth_frames(13), fps=50)
+        (tmp_path / "reef.txt").write_text(" a reef\n")
+        encode(tmp_path / "dune.mp4", smooth_frames(13), fps=24)
+        return tmp_path
+
+    def build(self, folder, **settings):
+        plain = dict(flip=False, transpose=False, time_reverse=False, crop_px=16, frames=4, progress=False)
+        return ClipDataset(folder, dict(type="BicubicDown", scale=2), **{**plain, **settings})
+
+    def test_frames_are_skipped_to_one_rate(self, folder):
+        data = self.build(folder, fps=24)
+        strides = {(s["clip"], s["record"]["source"]["frame_stride"]) for s in (data[draw] for draw in range(20))}
+        assert strides == {("reef.mp4", 2), ("dune.mp4", 1)}
+        doubled = self.build(folder, fps=24, frame_stride=(2, 2), include=["reef*"])
+        assert doubled[0]["record"]["source"]["frame_stride"] == 4
+        with pytest.raises(DataError, match="smaller than a window of 21 frames"):
+            self.build(folder, fps=10, frames=5)
+
+    def test_the_middle_is_cut(self, folder):
+        data = self.build(folder, crop="centre")
+        places = {(s["top"], s["left"]) for s in (data[draw]["record"]["source"] for draw in range(10))}
+        height, width = data.clips[0].height, data.clips[0].width
+        assert places == {((height - 16) // 2, (width - 16) // 2)}
+
+    def test_captions_lie_beside_their_clips(self, folder):
+        data = self.build(folder, captions=True)
+        assert {s["clip"]: s["prompt"] for s in (data[draw] for draw in range(20))} == {
+            "reef.mp4": "a reef",
+            "dune.mp4": None,
+        }
+        assert "prompt" not in self.build(folder)[0]
+
+    def test_every_draw_has_a_seed_of_its_own(self, folder):
+        data = self.build(folder)
+        seeds = [data[draw]["record"]["seed"] for draw in range(8)]
+        assert len(set(seeds)) == 8
+        assert seeds == [self.build(folder, cache="ram")[draw]["record"]["seed"] for draw in range(8)]
+
+    @pytest.mark.parametrize(
+        ("settings", "message"), [({"fps": 0}, "fps must be above 0"), ({"crop": "left"}, "crop must be")]
+    )
+    def test_impossible_settings(self, folder, settings, message):
+        with pytest.raises(ConfigError, match=message):
+            self.build(folder, **settings)

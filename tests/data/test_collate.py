@@ -36,3 +36,12 @@ def test_unlike_clips_are_named():
 
 def test_found_by_the_runner():
     assert FUNCTIONS.get("clip_collate") is clip_collate
+
+
+def test_ragged_clips_are_listed():
+    samples = [{"lq": torch.rand(n, 3, 4, 4), "hq": torch.rand(3, 3, 8, 8), "clip": str(n)} for n in (1, 2)]
+    batch = clip_collate(samples, ragged=["lq"])
+    assert [len(clip) for clip in batch["lq"]] == [1, 2]
+    assert batch["hq"].shape == (2, 3, 3, 8, 8)
+    with pytest.raises(DataError):
+        clip_collate(samples)

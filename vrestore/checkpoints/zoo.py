@@ -17,6 +17,7 @@ from vrestore.checkpoints.download import fetch
 from vrestore.checkpoints.files import StateDict, check_sha256, flatten, network_part, read_file
 from vrestore.checkpoints.index import Weights, closest_names, zoo
 from vrestore.checkpoints.interpolate import interpolate_weights
+from vrestore.checkpoints.lora import load_lora, with_own_lora
 from vrestore.checkpoints.materialise import as_dtype
 from vrestore.checkpoints.network import load_exactly, load_network, network_state
 from vrestore.checkpoints.recognised import foreign_state, restorer_of
@@ -74,6 +75,7 @@ def load_restorer(
         if not tell_terms_of_file(file) and restriction(own):
             tell_terms(f"{file.name} (if it is an official file)", str(own))
         given.pop("backbone", None)
+        given.pop("unet", None)
     elif known is not None and "backbone" not in given:
         file = locate(known)
         load_weights(restorer, file)
@@ -132,9 +134,10 @@ def load_part(restorer: BaseRestorer, part: str, place: WeightFiles) -> None:
         part: its name.
         place: where the file is, see `file_at`.
 
-    A network is filled in place; a text encoder, which is none, gets its tower attached. The text tower may be absent:
-    the encoder says what to download once a prompt needs it. A part may be a restorer itself (``stages.0``), and a part
-    of one (``stages.0.backbone``).
+    A network is filled in place, and told when it is (`BaseRestorer.part_loaded`); the part ``lora`` goes into the
+    backbone (`load_lora`); a text encoder, which is none, gets its tower attached. The text tower may be absent: the
+    encoder says what to download once a prompt needs it. A part may be a restorer itself (``stages.0``), and a part of
+    one (``stages.0.backbone``).
 
     Raises:
         WeightsError: the file cannot be read or does not fit.
@@ -143,6 +146,9 @@ def load_part(restorer: BaseRestorer, part: str, place: WeightFiles) -> None:
     holder: Any = restorer.get_submodule(owner)
     if owner and isinstance(holder, BaseRestorer):
         load_part(holder, name, place)
+        return
+    if name == "lora":
+        load_lora(holder.backbone, file_at(place))  # type: ignore[arg-type]
         return
     target = getattr(holder, name)
     if isinstance(target, BaseRestorer):
@@ -158,10 +164,12 @@ def load_part(restorer: BaseRestorer, part: str, place: WeightFiles) -> None:
     given = _given(place)
     state = network_state(given) if isinstance(given, Path) else network_part(interpolate_weights(given))
     source = str(given if isinstance(given, Path) else place)
-    architecture = None
-    if state.keys() != target.state_dict().keys():
+    architecture, own = None, target.state_dict()
+    if with_own_lora(state, own).keys() != own.keys():
         architecture, state = identify(state, source)
+    state = dict(with_own_lora(state, own))
     load_exactly(target, state, f"{source} for the {part}, {type(target).__name__},", architecture, dtype=dtype)
+    holder.part_loaded(part)
 
 
 def _attach_tower(encoder: Any, part: str, place: Any) -> None:

@@ -14,10 +14,11 @@ from torch.utils.data import Dataset
 from vrestore.data.cache import GIB, build_cache
 from vrestore.data.clips import Clip, load_clips, some
 from vrestore.data.sizes import fits, least_side, round_down, two_sides, whole_seed
-from vrestore.data.transforms import ClipTransform, RandomCrop, RandomFlip, RandomReverse, RandomTranspose
+from vrestore.data.transforms import CenterCrop, ClipTransform, RandomCrop, RandomFlip, RandomReverse, RandomTranspose
 from vrestore.errors import ConfigError, DataError, MediaError
 from vrestore.registry import DATASETS, DEGRADATIONS, TRANSFORMS
 
+CROPS = {"random": RandomCrop, "centre": CenterCrop}
 WEIGHTINGS = ("clips", "frames", "pixels")
 TRIES = 10  # clips drawn for one sample before giving up on damaged ones
 
@@ -40,6 +41,10 @@ class ClipDataset(Dataset):
         transpose: swap height and width by chance; needs a square crop.
         time_reverse: play backwards by chance.
         frame_stride: least and most step between the frames of a window, drawn uniformly.
+        fps: frame rate that clips are brought to by skipping frames: the step is multiplied by the clip's own rate over
+            this one, rounded, at least 1. None, and a clip without a rate, takes every frame.
+        crop: where the crop lies: ``random``, or ``centre``.
+        captions: take the text file of a clip's name beside it (``reef.mp4``, ``reef.txt``) as its `prompt`.
         weighting: clips are drawn alike (`clips`), by their `frames`, or by their `pixels` (frames x height x width).
         weights: multiplies the weight of the clips whose name matches a glob pattern: `{'toy_*': 2.0}`.
         include, exclude: glob patterns on the clips' names (paths relative to their root).
@@ -55,7 +60,8 @@ class ClipDataset(Dataset):
         progress: show a progress bar while opening many clips and decoding ahead.
 
     A sample is dict(lq float32 (T, 3, h, w), hq float32 (T, 3, H, W), both in [0, 1], record, clip): the degradation's
-    record with one entry more, `source`, which holds where the window was cut and how it was turned.
+    record with two entries more: `source`, which holds where the window was cut and how it was turned, and `seed`, for
+    what a model draws of its own for this sample.
 
     Raises:
         ConfigError: an argument out of range.
@@ -73,6 +79,9 @@ class ClipDataset(Dataset):
         transpose: bool = True,
         time_reverse: bool = True,
         frame_stride: tuple[int, int] = (1, 1),
+        fps: float | None = None,
+        crop: str = "random",
+        captions: bool = False,
         weighting: str = "frames",
         weights: Mapping[str, float] | None = None,
         include: Sequence[str] = (),
@@ -91,6 +100,11 @@ class ClipDataset(Dataset):
         self.frames = _at_least_one("frames", frames)
         self.seed = whole_seed(seed, "ClipDataset")
         self.frame_stride = _stride(frame_stride)
+        if fps is not None and not fps > 0:
+            raise ConfigError(f"ClipDataset: fps must be above 0, or None, got {fps!r}")
+        if crop not in CROPS:
+            raise ConfigError(f"ClipDataset: crop must be one of {', '.join(CROPS)}, got {crop!r}")
+        self.fps, self.captions = fps, captions
         self.crop_px = None if crop_px is None else _fitting_crop(crop_px, self.scale)
         if weighting not in WEIGHTINGS:
             raise ConfigError(f"ClipDataset: weighting must be one of {', '.join(WEIGHTINGS)}, got {weighting!r}")
@@ -103,7 +117,7 @@ class ClipDataset(Dataset):
         self.clips = self._large_enough(clips, too_small)
         self._weights = _clip_weights(self.clips, weighting, weights or {})
         self._cumulative = np.cumsum(self._weights)
-        self._cut = RandomCrop(self.crop_px) if self.crop_px else None
+        self._cut = CROPS[crop](self.crop_px) if self.crop_px else None
         self._turns: list[ClipTransform] = [RandomReverse()] if time_reverse else []
         self._turns += [RandomFlip()] if flip else []
         self._turns += [RandomTranspose()] if transpose else []
@@ -124,17 +138,19 @@ class ClipDataset(Dataset):
         for transform in self.transforms:
             sample = transform.transform(sample, rng)
         lq, record = self.degradation(sample["hq"], rng)
-        record = {**record, "source": sample["source"]}
-        return {"lq": lq, "hq": sample["hq"], "record": record, "clip": sample["clip"]}
+        # Drawn last, so that it moves no other draw; for models that draw noise of their own.
+        record = {**record, "source": sample["source"], "seed": int(rng.integers(2**63 - 1))}
+        pair = {"lq": lq, "hq": sample["hq"], "record": record, "clip": sample["clip"]}
+        return {**pair, "prompt": sample["prompt"]} if self.captions else pair
 
     def _window(self, rng: np.random.Generator) -> dict[str, Any]:
         """A drawn window of a drawn clip, uint8, cropped; in place of a damaged one, the next draw of the generator."""
         for _ in range(TRIES):
             clip = self.clips[int(np.searchsorted(self._cumulative, rng.random() * self._cumulative[-1], side="right"))]
-            low, high = self.frame_stride
+            low, high = (step * self._skip(clip) for step in self.frame_stride)
             if self.frames > 1:
                 high = min(high, (_longest(clip) - 1) // (self.frames - 1))
-            stride = int(rng.integers(low, high + 1))
+            stride = int(rng.integers(low // self._skip(clip), high // self._skip(clip) + 1)) * self._skip(clip)
             start = _start(clip, (self.frames - 1) * stride + 1, rng)
             try:
                 hq = self.cache.window(clip, start, self.frames, stride)
@@ -143,11 +159,17 @@ class ClipDataset(Dataset):
                 continue
             source = {"start_frame": start, "frame_stride": stride}
             sample = {"hq": hq, "clip": clip.name, "source": source}
+            if self.captions:
+                sample["prompt"] = _caption(clip)
             if self._cut is not None:
                 return self._cut(sample, rng)
             height, width = (round_down(side, self.scale) for side in hq.shape[-2:])
             return {**sample, "hq": hq[..., :height, :width]}
         raise DataError(f"{TRIES} drawn windows in a row could not be decoded; damaged: {some(sorted(self._damaged))}")
+
+    def _skip(self, clip: Clip) -> int:
+        """Frames of a clip to one of a window at `fps`."""
+        return 1 if self.fps is None or clip.fps is None else max(1, round(float(clip.fps) / self.fps))
 
     def _tell_damaged(self, clip: Clip, error: MediaError) -> None:
         if clip.name not in self._damaged:
@@ -155,18 +177,18 @@ class ClipDataset(Dataset):
             warnings.warn(f"{clip.name} is damaged and its windows are drawn anew from other clips: {error}")
 
     def _large_enough(self, clips: list[Clip], too_small: str) -> list[Clip]:
-        span = (self.frames - 1) * self.frame_stride[0] + 1
+        span = {clip: (self.frames - 1) * self.frame_stride[0] * self._skip(clip) + 1 for clip in clips}
         least = self.crop_px or (least_side(self.scale),) * 2
         bad = {
             clip: f"{clip.name} ({_longest(clip)} frames of {clip.width}x{clip.height})"
             for clip in clips
-            if _longest(clip) < span or clip.height < least[0] or clip.width < least[1]
+            if _longest(clip) < span[clip] or clip.height < least[0] or clip.width < least[1]
         }
         kept = [clip for clip in clips if clip not in bad]
         if bad:
             message = (
-                f"{len(bad)} of {len(clips)} clips are smaller than a window of {span} frames of {least[1]}x{least[0]} "
-                f"pixels: {some(bad.values())}"
+                f"{len(bad)} of {len(clips)} clips are smaller than a window of {max(span.values())} frames of "
+                f"{least[1]}x{least[0]} pixels: {some(bad.values())}"
             )
             if too_small == "error" or not kept:
                 raise DataError(
@@ -207,6 +229,12 @@ def _clip_weights(clips: Sequence[Clip], weighting: str, weights: Mapping[str, f
     if not result.sum() > 0:
         raise ConfigError("ClipDataset: every clip has the weight 0")
     return result
+
+
+def _caption(clip: Clip) -> str | None:
+    """The text beside a clip, None where there is none."""
+    file = clip.path.with_suffix(".txt") if clip.path.is_file() else clip.path.with_name(f"{clip.path.name}.txt")
+    return file.read_text(encoding="utf-8").strip() if file.is_file() else None
 
 
 def _fitting_crop(crop_px: int | tuple[int, int], scale: float) -> tuple[int, int]:

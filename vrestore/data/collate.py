@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -12,10 +13,12 @@ from vrestore.errors import DataError
 
 
 @FUNCTIONS.register_module()
-def clip_collate(samples: list[dict]) -> dict[str, Any]:
+def clip_collate(samples: list[dict], ragged: Sequence[str] = ()) -> dict[str, Any]:
     """Stack the clips of the samples and list everything else.
 
     Args:
+        ragged: keys whose clips may differ in size and number of frames and are listed instead of stacked, such as
+            ``lq`` where a degradation draws its scale anew for each clip.
         samples: dicts with `lq` (T, C, h, w) and perhaps `hq` (T, C, H, W) or None, `record`, `clip`, ….
 
     Returns:
@@ -28,7 +31,7 @@ def clip_collate(samples: list[dict]) -> dict[str, Any]:
         raise DataError("a batch needs at least one sample")
     batch: dict[str, Any] = {key: [sample.get(key) for sample in samples] for key in samples[0]}
     for key in ("lq", "hq"):
-        if key in batch:
+        if key in batch and key not in ragged:
             batch[key] = _stack(key, batch[key], batch.get("clip"))
     return batch
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from vrestore import degradations
 from vrestore.data.sizes import two_sides
@@ -45,13 +46,27 @@ class RandomCrop(ClipTransform):
         self.size = two_sides(size, "RandomCrop (TRANSFORMS): size")
 
     def transform(self, sample: Sample, rng: np.random.Generator) -> Sample:
-        clip_TCHW = sample["hq"]
-        (height, width), (h, w) = clip_TCHW.shape[-2:], self.size
+        (height, width), (h, w) = sample["hq"].shape[-2:], self.size
+        top = int(rng.integers(max(height - h, 0) + 1))
+        left = int(rng.integers(max(width - w, 0) + 1))
+        sample["hq"] = self._cut(sample, top, left)
+        return _note(sample, top=top, left=left)
+
+    def _cut(self, sample: Sample, top: int, left: int) -> Tensor:
+        (height, width), (h, w) = sample["hq"].shape[-2:], self.size
         if height < h or width < w:
             raise DataError(f"cannot cut {w}x{h} from {sample.get('clip', 'a clip')} of {width}x{height} pixels")
-        top = int(rng.integers(height - h + 1))
-        left = int(rng.integers(width - w + 1))
-        sample["hq"] = clip_TCHW[..., top : top + h, left : left + w]
+        return sample["hq"][..., top : top + h, left : left + w]
+
+
+@TRANSFORMS.register_module()
+class CenterCrop(RandomCrop):
+    """Cuts the middle of the frames."""
+
+    def transform(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        height, width = sample["hq"].shape[-2:]
+        top, left = (height - self.size[0]) // 2, (width - self.size[1]) // 2
+        sample["hq"] = self._cut(sample, top, left)
         return _note(sample, top=top, left=left)
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from vrestore.checkpoints.architectures import compare
 from vrestore.checkpoints.files import load_state_dict, read_file
+from vrestore.checkpoints.lora import with_own_lora
 from vrestore.engine.files import write_text, write_whole
 from vrestore.errors import TrainingError, WeightsError
 
@@ -62,7 +63,7 @@ def load_weights(path: str | Path, model: torch.nn.Module) -> dict[str, Tensor]:
         state = {name: own[name] for name in own if not name.startswith("backbone.")} | {
             f"backbone.{name}": tensor for name, tensor in state.items()
         }
-    return state
+    return dict(with_own_lora(state, own))
 
 
 def find_last_checkpoint(work_dir: str | Path) -> Path | None:

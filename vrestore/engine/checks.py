@@ -11,7 +11,7 @@ from mmengine.device import get_device
 from vrestore.config import check_keys
 from vrestore.engine.hooks import DEFAULT_HOOKS
 from vrestore.engine.optim import check_precision
-from vrestore.errors import ConfigError, RegistryError
+from vrestore.errors import ConfigError, RegistryError, RequestError
 from vrestore.registry import (
     DATA_SAMPLERS,
     DATASETS,
@@ -22,6 +22,7 @@ from vrestore.registry import (
     OPTIM_WRAPPERS,
     OPTIMIZERS,
     PARAM_SCHEDULERS,
+    STRATEGIES,
     Registry,
 )
 
@@ -43,6 +44,7 @@ KNOWN_KEYS = {
     "load_from": "weights to start from",
     "channels_last": "memory layout of convolutional networks",
     "find_unused_parameters": "of DistributedDataParallel",
+    "strategy": "how a model is spread over processes",
     "model_wrapper_cfg": "another wrapper for many processes",
     "sync_bn": "synchronised batch norm",
     "auto_scale_lr": "learning rate from the batch size",
@@ -79,7 +81,35 @@ def check_training_config(cfg: Mapping[str, Any]) -> None:
     whole(cfg.get("randomness") or {}, "seed", "randomness", default=0, least=0)
     _check_parts(cfg)
     _check_validation(cfg)
+    _check_strategy(cfg)
     _check_steps(cfg, max_iters)
+
+
+def check_training_size(model: Any, cfg: Mapping[str, Any]) -> None:
+    """Refuse a crop that the built model cannot be trained on.
+
+    Raises:
+        ConfigError: names the nearest sizes that it can.
+    """
+    crop = clip_shape(cfg)
+    if crop is None or not hasattr(model, "check_training_size"):
+        return
+    try:
+        model.check_training_size(*crop[1:])
+    except RequestError as error:
+        raise ConfigError(f"train_dataloader.dataset: {error}") from None
+
+
+def clip_shape(cfg: Mapping[str, Any]) -> tuple[int, int, int] | None:
+    """(frames, height, width) of the clean training clips; None where the config does not tell."""
+    dataset = cfg["train_dataloader"]["dataset"]
+    crop, frames = dataset.get("crop_px", 256), dataset.get("frames", 7)
+    if dataset.get("type") != "ClipDataset" and not {"crop_px", "frames"} <= set(dataset):
+        return None
+    if isinstance(crop, int):
+        crop = (crop, crop)
+    whole = isinstance(crop, list | tuple) and len(crop) == 2 and all(isinstance(side, int) for side in crop)
+    return (frames, *crop) if whole and isinstance(frames, int) else None
 
 
 def whole(section: Mapping[str, Any], name: str, where: str, default: int | None = None, least: int = 1) -> int:
@@ -176,6 +206,25 @@ def _check_validation(cfg: Mapping[str, Any]) -> None:
     for i, metric in enumerate(evaluator if isinstance(evaluator, list | tuple) else [evaluator]):
         check_type(METRICS, metric, f"val_evaluator[{i}]")
     whole(cfg["train_cfg"], "val_interval", "train_cfg", default=1000)
+
+
+def _check_strategy(cfg: Mapping[str, Any]) -> None:
+    if cfg.get("strategy") is None:
+        return
+    check_type(STRATEGIES, cfg["strategy"], "strategy")
+    if cfg["optim_wrapper"].get("precision") == "fp16":
+        raise ConfigError("fp16 is not served with a strategy: its loss scale would differ among processes; use bf16")
+    if cfg.get("val_evaluator") is not None:
+        raise ConfigError(
+            "validation is not served with a strategy: its processes work on one clip together, and a validation gives "
+            "each its own; leave val_dataloader and val_evaluator out, and run vrestore test on the weights"
+        )
+    for i, hook in enumerate(cfg.get("custom_hooks") or []):
+        if str(hook.get("type")).rpartition(".")[2] in ("EMAHook", "StepEMAHook"):
+            raise ConfigError(
+                f"custom_hooks[{i}]: {hook['type']} copies the whole model, which a sharded one does not allow; use "
+                f"dict(type='TrainedEMAHook'), which averages what trains"
+            )
 
 
 def _check_steps(cfg: Mapping[str, Any], max_iters: int) -> None:

@@ -14,6 +14,7 @@ from torch import Tensor
 from vrestore.engine.checkpoint import load_checkpoint
 from vrestore.engine.files import write_whole
 from vrestore.errors import ConfigError, WeightsError
+from vrestore.layers.lora import is_lora, merged_state
 
 BACKBONE = "backbone."
 ROUNDINGS = {"fp16": torch.float16, "bf16": torch.bfloat16}
@@ -22,7 +23,7 @@ ROUNDINGS = {"fp16": torch.float16, "bf16": torch.bfloat16}
 def export_weights(
     checkpoint: str | Path, out: str | Path, *, prefix: str | None = None, dtype: str | None = None
 ) -> Path:
-    """Write the (averaged) weights of a checkpoint as safetensors.
+    """Write the (averaged) weights of a checkpoint as safetensors, LoRAs merged into what they adapt.
 
     Args:
         checkpoint: a training checkpoint; with an EMAHook its weights are the averaged ones.
@@ -42,7 +43,7 @@ def export_weights(
         TrainingError: `out` could not be written.
     """
     data = load_checkpoint(checkpoint)
-    state, meta = data["state_dict"], data.get("meta", {})
+    state, meta = merged_state(data["state_dict"]), data.get("meta", {})
     if prefix is None:
         prefix = BACKBONE if any(name.startswith(BACKBONE) for name in state) else ""
     if dtype not in (None, *ROUNDINGS):
@@ -52,7 +53,7 @@ def export_weights(
         tensors = {n: t.to(ROUNDINGS[dtype]) if t.is_floating_point() else t for n, t in tensors.items()}
     if not tensors:
         raise WeightsError(f"{checkpoint} has no weights under '{prefix}'")
-    model = meta.get("model", {})
+    model = {key: value for key, value in meta.get("model", {}).items() if key != "lora"}  # its weights hold it now
     part = model.get(prefix.rstrip("."), model) if prefix else model
     metadata = {
         "format": "pt",
@@ -60,6 +61,35 @@ def export_weights(
         "iterations": str(meta.get("iter", "")),
         "architecture": json.dumps(part),
         "model": json.dumps(model),
+        "sha256": sha256_of_tensors(tensors),
+        "vrestore_version": str(meta.get("vrestore_version", "")),
+    }
+    content = _with_sorted_header(save(tensors, metadata=metadata))
+    return write_whole(out, lambda file: file.write(content))
+
+
+def export_lora(checkpoint: str | Path, out: str | Path) -> Path | None:
+    """Write the (averaged) LoRA weights of a checkpoint's backbone alone, under the names of the backbone's layers.
+
+    Args:
+        checkpoint: a training checkpoint.
+        out: file to write, ``….safetensors``; `vrestore.checkpoints.lora.load_lora` and the config's
+            ``weights=dict(lora=…)`` read it.
+
+    Returns:
+        `out`; None, and no file, where the checkpoint holds no LoRA.
+    """
+    data = load_checkpoint(checkpoint)
+    meta = data.get("meta", {})
+    tensors = {n[len(BACKBONE) :]: t.contiguous() for n, t in data["state_dict"].items() if n.startswith(BACKBONE)}
+    tensors = {name: tensor for name, tensor in tensors.items() if is_lora(name)}
+    if not tensors:
+        return None
+    metadata = {
+        "format": "pt",
+        "kind": "lora",
+        "config": str(meta.get("config_name") or ""),
+        "iterations": str(meta.get("iter", "")),
         "sha256": sha256_of_tensors(tensors),
         "vrestore_version": str(meta.get("vrestore_version", "")),
     }

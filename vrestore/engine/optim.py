@@ -12,6 +12,7 @@ import torch.nn as nn
 from mmengine.dist import get_world_size
 from mmengine.optim import OptimWrapper
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 
 from vrestore.errors import ConfigError
 from vrestore.registry import OPTIM_WRAPPERS
@@ -127,7 +128,8 @@ class AutocastOptimWrapper(OptimWrapper):
         if not parameters:
             return 0.0
         by_norm = self.clip_grad_kwargs if self.clip_grad_kwargs and self.grad_name == "grad_norm" else {}
-        norm = float(nn.utils.clip_grad_norm_(parameters, **{"max_norm": math.inf, **by_norm}))
+        measured = nn.utils.clip_grad_norm_(parameters, **{"max_norm": math.inf, **by_norm})
+        norm = float(measured.full_tensor() if isinstance(measured, DTensor) else measured)  # of sharded gradients
         if self.clip_grad_kwargs and not by_norm:
             self.clip_func(parameters, **self.clip_grad_kwargs)
         self.message_hub.update_scalar("train/grad_norm", norm)

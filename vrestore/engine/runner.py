@@ -16,24 +16,25 @@ import torch
 import torch.nn as nn
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.dist import barrier, master_only
+from mmengine.dist import barrier, is_main_process, master_only
 from mmengine.evaluator import Evaluator
 from mmengine.hooks import EMAHook, Hook
-from mmengine.model import convert_sync_batchnorm, is_model_wrapper, revert_sync_batchnorm
+from mmengine.model import BaseModule, convert_sync_batchnorm, is_model_wrapper, revert_sync_batchnorm
 from mmengine.optim import OptimWrapperDict
 from mmengine.runner import Runner as MMEngineRunner
 from torch.utils.data import DataLoader
 
 from vrestore.engine import checkpoint as checkpoints
 from vrestore.engine import schedules
-from vrestore.engine.hooks import DEFAULT_HOOKS, SafeCheckpointHook
+from vrestore.engine.hooks import DEFAULT_HOOKS, SafeCheckpointHook, TrainedEMAHook
 from vrestore.engine.loaders import build_dataloader
 from vrestore.engine.loops import StreamTrainLoop
 from vrestore.engine.optim import AutocastOptimWrapper
 from vrestore.engine.processes import join_processes, share_model
+from vrestore.engine.sharding import ShardedStrategy, gathered, spread_optimiser_state
 from vrestore.engine.stop import StopRequest, TrainingStopped
 from vrestore.errors import ConfigError, WeightsError
-from vrestore.registry import HOOKS, LOOPS, METRICS, MODELS, RUNNERS, VISUALIZERS
+from vrestore.registry import HOOKS, LOOPS, METRICS, MODELS, RUNNERS, STRATEGIES, VISUALIZERS
 from vrestore.version import __version__
 
 _runs_of_this_process = itertools.count()
@@ -44,6 +45,9 @@ PARTS_OF_CONFIG = (
     *("param_scheduler", "auto_scale_lr", "default_hooks", "custom_hooks", "load_from", "launcher", "env_cfg"),
     *("log_processor", "log_level", "visualizer", "default_scope", "randomness", "experiment_name"),
 )
+
+
+BEGINNINGS = ("backbone", "unet", "lora")  # parts of `BaseRestorer.weight_files` that training changes
 
 
 @RUNNERS.register_module()
@@ -61,6 +65,7 @@ class Runner(MMEngineRunner):
     """
 
     param_schedulers: Any
+    strategy: ShardedStrategy | None = None  # of a model that is sharded over several processes
 
     def __init__(self, model: nn.Module | dict, *, resume_from: dict | None = None, **kwargs: Any):
         self.stop_request = StopRequest()
@@ -96,11 +101,20 @@ class Runner(MMEngineRunner):
                     parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
         if not self.distributed:
             return revert_sync_batchnorm(model)
+        if self.cfg.get("strategy"):
+            self.strategy = STRATEGIES.build(dict(self.cfg.strategy))
+            if isinstance(model, BaseModule):
+                model.init_weights()
+            return self.strategy.shard(model)
         if model_wrapper_cfg is not None:
             return super().wrap_model(model_wrapper_cfg, model)
         if self.cfg.get("sync_bn"):
             model = convert_sync_batchnorm(model, self.cfg.sync_bn)
         return share_model(model, self.cfg.get("find_unused_parameters", False))
+
+    def _init_model_weights(self) -> None:
+        if self.strategy is None:  # a sharded model was initialised whole, from one seed in every process
+            super()._init_model_weights()
 
     def build_train_loop(self, loop):
         if isinstance(loop, dict):
@@ -231,7 +245,6 @@ class Runner(MMEngineRunner):
 
     # ---------------------------------------------------------------- saving and resuming
 
-    @master_only
     def save_checkpoint(
         self,
         out_dir: str | Path,
@@ -242,23 +255,26 @@ class Runner(MMEngineRunner):
         save_param_scheduler: bool = True,
         **_: Any,
     ) -> None:
-        """Write everything that the run needs to go on after `done` iterations.
+        """Write everything that the run needs to go on after `done` iterations, in the main process.
 
         Raises:
             TrainingError: the weights are not finite, or the file could not be written; older files are untouched.
         """
+        if self.strategy is None and not is_main_process():
+            return  # where weights are sharded, all processes must give theirs
         model = self.model.module if is_model_wrapper(self.model) else self.model
         checkpoint: dict[str, Any] = {
             "meta": self._meta(done),
-            "state_dict": {k: v.detach() for k, v in model.state_dict().items()},
+            "state_dict": gathered(model.state_dict()),
             "message_hub": _lasting(self.message_hub.state_dict()),
         }
         if save_optimizer:
-            checkpoint["optimizer"] = self.optim_wrapper.state_dict()
+            checkpoint["optimizer"] = gathered(self.optim_wrapper.state_dict())
         if save_param_scheduler and self.param_schedulers:
             checkpoint["param_schedulers"] = _map_lists(lambda s: s.state_dict(), self.param_schedulers)
         self.call_hook("before_save_checkpoint", checkpoint=checkpoint)
-        checkpoints.save_checkpoint(checkpoint, Path(out_dir) / filename)
+        if is_main_process():
+            checkpoints.save_checkpoint(checkpoint, Path(out_dir) / filename)
 
     def _meta(self, done: int) -> dict[str, Any]:
         return {
@@ -268,7 +284,7 @@ class Runner(MMEngineRunner):
             "seed": self.seed,
             "world_size": self.world_size,
             "batch_size": self.train_loop.dataloader.batch_size,
-            "model": json.loads(json.dumps(plain_config(self.cfg.get("model", {})), default=str)),
+            "model": json.loads(json.dumps(_as_trained(plain_config(self.cfg.get("model", {}))), default=str)),
             "config_name": Path(self.cfg.filename).stem if self.cfg.filename else None,
             "cfg": self.cfg.pretty_text,
             "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
@@ -303,12 +319,13 @@ class Runner(MMEngineRunner):
         self._warn_of_changes(meta)
         self.call_hook("after_load_checkpoint", checkpoint=data)
         state = data["state_dict"]
-        if "ema_state_dict" in data and not any(isinstance(hook, EMAHook) for hook in self.hooks):
+        averaging = any(isinstance(hook, EMAHook | TrainedEMAHook) for hook in self.hooks)
+        if "ema_state_dict" in data and not averaging:
             self.logger.warning(f"{source} holds averaged weights too; without an EMAHook they are left behind")
             state = {k: data["ema_state_dict"].get(f"module.{k}", v) for k, v in state.items()}
         model = self.model.module if is_model_wrapper(self.model) else self.model
         checkpoints.check_fits(state, model, source)
-        model.load_state_dict(state)
+        self._load_state(model, state)
         self.message_hub.load_state_dict(data["message_hub"])
         self._resume_optimiser(data["optimizer"], schedules.flat(data.get("param_schedulers")), meta["iter"])
         self.train_loop.iter, self.train_loop.draws = meta["iter"], meta["draws"]
@@ -317,6 +334,8 @@ class Runner(MMEngineRunner):
     def _resume_optimiser(self, state: dict, saved_schedules: list[dict], done: int) -> None:
         """Put the optimiser and its schedules where they stood; a config that has changed its schedule is followed."""
         rates = schedules.starting_rates(self.optim_wrapper)
+        if self.strategy is not None:
+            state = spread_optimiser_state(state, self.optim_wrapper.optimizer)
         try:
             self.optim_wrapper.load_state_dict(state)
         except (ValueError, KeyError) as error:
@@ -348,9 +367,15 @@ class Runner(MMEngineRunner):
         state = checkpoints.load_weights(filename, model)
         checkpoints.check_fits(state, model, filename)
         self.call_hook("after_load_checkpoint", checkpoint={"state_dict": state})
-        model.load_state_dict(state, strict=strict)
+        self._load_state(model, state)
         self.logger.info(f"loaded the weights of {filename}")
         return {"state_dict": state}
+
+    def _load_state(self, model: nn.Module, state: dict) -> None:
+        if self.strategy is None:
+            model.load_state_dict(state)
+        else:
+            self.strategy.load_model_state_dict(state)
 
     # ---------------------------------------------------------------- quieter than MMEngine
 
@@ -380,6 +405,16 @@ def plain_config(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [plain_config(v) for v in value]
     return value
+
+
+def _as_trained(model: dict) -> dict:
+    """A model's config without the files that its trained part began with: a checkpoint holds that."""
+    weights = model.get("weights")
+    if not weights:
+        return model
+    places = weights.items() if isinstance(weights, dict) else ()
+    kept = {part: place for part, place in places if part not in BEGINNINGS}
+    return {**model, "weights": kept or None}
 
 
 def _lasting(message_hub: dict) -> dict:

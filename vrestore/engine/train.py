@@ -13,16 +13,20 @@ from mmengine.runner import set_random_seed
 
 import vrestore.data
 import vrestore.engine  # noqa: F401  (registers hooks, loops and optimiser wrappers)
+from vrestore.checkpoints.zoo import load_part
 from vrestore.engine.checkpoint import check_fits, find_last_checkpoint, load_checkpoint, load_weights
-from vrestore.engine.checks import check_training_config
-from vrestore.engine.export import export_weights
+from vrestore.engine.checks import check_training_config, check_training_size
+from vrestore.engine.export import export_lora, export_weights
+from vrestore.engine.plan import check_memory
 from vrestore.engine.processes import processes
 from vrestore.engine.runner import Runner
 from vrestore.engine.work_dir import set_earlier_run_aside
 from vrestore.errors import ConfigError, WeightsError
 from vrestore.registry import MODELS
+from vrestore.restorers.base import BaseRestorer
 
 EXPORT_NAME = "weights.safetensors"
+LORA_NAME = "lora.safetensors"
 
 
 def train(
@@ -65,6 +69,8 @@ def train(
             last = find_last_checkpoint(cfg.work_dir)
             assert last is not None  # the last iteration always writes one
             runner.logger.info(f"weights in {export_weights(last, Path(cfg.work_dir) / EXPORT_NAME)}")
+            if (adapters := export_lora(last, Path(cfg.work_dir) / LORA_NAME)) is not None:
+                runner.logger.info(f"the LoRA alone in {adapters}")
     return runner
 
 
@@ -130,8 +136,11 @@ def _build_runner(cfg: Config, resume: bool | str | Path) -> Runner:
     """The Runner, once it is sure that its model can be built and its checkpoint is the model's."""
     set_random_seed(cfg.randomness.seed)
     model = MODELS.build(cfg.model)
+    check_training_size(model, cfg)
+    check_memory(model, cfg)
     path = find_last_checkpoint(cfg.work_dir) if resume is True else resume or None
     if path is None:
+        _load_parts(model, all_of_them=not cfg.get("load_from"))
         return _new_runner(cfg, model, resume_was_asked=bool(resume))
     checkpoint = load_checkpoint(path)
     if "optimizer" not in checkpoint or "iter" not in checkpoint.get("meta", {}):
@@ -140,4 +149,25 @@ def _build_runner(cfg: Config, resume: bool | str | Path) -> Runner:
     done, most = checkpoint["meta"]["iter"], cfg.train_cfg.max_iters
     if done > most:
         raise ConfigError(f"{path} is at iteration {done}, beyond train_cfg.max_iters={most}; raise it to train on")
+    _load_parts(model, all_of_them=False)
     return Runner.from_parts(cfg, model, checkpoint)
+
+
+def _load_parts(model: torch.nn.Module, all_of_them: bool) -> None:
+    """Load the weights of a model's parts; all of them, or only those that a checkpoint does not hold.
+
+    Raises:
+        WeightsError: a file is missing, damaged or of another model.
+    """
+    if not isinstance(model, BaseRestorer):
+        return
+    for part, place in model.weight_files.items():
+        owner, _, name = part.rpartition(".")
+        in_checkpoint = name == "lora" or isinstance(getattr(model.get_submodule(owner), name), torch.nn.Module)
+        if all_of_them or not in_checkpoint:
+            load_part(model, part, place)
+    for name, module in model.named_modules():
+        if any(p.is_meta for p in module.parameters(recurse=False)):
+            if all_of_them:
+                raise WeightsError(f"'{name}' has no weights: defer_weights=True needs model.weights to train on")
+            module.to_empty(device="cpu", recurse=False)  # filled from the checkpoint

@@ -179,6 +179,30 @@ class BaseRestorer(BaseModel):
         """`restore_frames` in pieces, for a restorer that has some frames finished before the others."""
         yield self.restore_frames(frames_TCHW, request)
 
+    def part_loaded(self, part: str) -> None:
+        """Called when the weights of a part (see `weight_files`) were loaded."""
+
+    def check_training_size(self, height: int, width: int) -> None:
+        """Refuse clean training clips of a size that the network cannot be trained on; called before any work.
+
+        Raises:
+            RequestError: names the nearest sizes that it can.
+        """
+
+    def training_need(
+        self, batch: int, frames: int, height: int, width: int, precision: torch.dtype | None = None
+    ) -> dict[str, int] | None:
+        """Bytes that the tensors of a training step take beside weights, gradients and the optimiser's state.
+
+        Args:
+            batch, frames, height, width: of the clean clips in one process.
+            precision: of an autocast around the network; None is none.
+
+        Returns:
+            The bytes by stage of the step, one after the other; None where that is little, or not known before.
+        """
+        return None
+
     def loss(self, lq: Tensor, hq: Tensor, record: list | None = None) -> dict[str, Tensor]:
         """Training losses by name; every name that holds 'loss' is summed and minimised.
 

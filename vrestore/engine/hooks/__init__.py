@@ -5,7 +5,9 @@ from vrestore.engine.hooks.ema import StepEMAHook
 from vrestore.engine.hooks.freeze import FreezeHook
 from vrestore.engine.hooks.log import LogHook
 from vrestore.engine.hooks.samples import SampleImageHook
+from vrestore.engine.hooks.spike import LossSpikeHook
 from vrestore.engine.hooks.start import StartFromHook
+from vrestore.engine.hooks.trained_ema import TrainedEMAHook
 
 # Always there unless a config says None; a config's entry of the same name is laid over.
 DEFAULT_HOOKS: dict[str, dict] = {
@@ -19,8 +21,10 @@ __all__ = [
     "DEFAULT_HOOKS",
     "FreezeHook",
     "LogHook",
+    "LossSpikeHook",
     "SafeCheckpointHook",
     "SampleImageHook",
     "StartFromHook",
     "StepEMAHook",
+    "TrainedEMAHook",
 ]

@@ -26,27 +26,33 @@ from vrestore.diffusion import (
 from vrestore.errors import ConfigError, RequestError, WeightsError
 from vrestore.memory import MemoryNeed
 from vrestore.registry import ADAPTERS, AUTOENCODERS, BACKBONES, MODELS, SCHEDULES
-from vrestore.restorers.base import AUTOCAST_DTYPES, BaseRestorer
+from vrestore.restorers.base import AUTOCAST_DTYPES
 from vrestore.restorers.capabilities import Capabilities, Scales
 from vrestore.restorers.request import Request
 from vrestore.restorers.venhancer.canvas import Canvas, least_canvas
 from vrestore.restorers.venhancer.draws import ClipDraws
 from vrestore.restorers.venhancer.frames import MOST, FramePlan, plan_frames, plan_official_frames
-from vrestore.restorers.venhancer.memory import FLOAT, decoding_bytes, denoising_bytes, encoding_bytes
+from vrestore.restorers.venhancer.memory import (
+    FLOAT,
+    NO_FORECAST_FEATURES,
+    decoding_bytes,
+    denoising_bytes,
+    encoding_bytes,
+)
 from vrestore.restorers.venhancer.official import RELEASES, OfficialDraws, official_canvas, truncate_to_8bit
+from vrestore.restorers.venhancer.trainable import TrainableVEnhancer
 from vrestore.samplers import StepReport, build_sampler, traits_of
 
 logger = logging.getLogger("vrestore")
 
 SPATIAL = (1.0, 8.0)
-PARTS = ("backbone", "autoencoder", "text")
+PARTS = ("unet", "backbone", "autoencoder", "text", "lora")  # in the order in which their weights are loaded
 PURE_NOISE = 999  # where the releases' noise level -1 points to
 ENCODED, SAMPLED = 0.03, 0.93  # how much of the work is done by then, roughly
-NO_FORECAST_FEATURES = 2**23  # a window with fewer values in a feature map takes little, and needs no forecast
 
 
 @MODELS.register_module()
-class VEnhancer(BaseRestorer):
+class VEnhancer(TrainableVEnhancer):
     """Restore by generating: frames are resized, placed as key frames, noised, and denoised under their own guidance.
 
     Conditions of the network: latents of the key frames, noised by `strength`; which frames they are; the noise level;
@@ -59,7 +65,8 @@ class VEnhancer(BaseRestorer):
         text: config of the text encoder (ADAPTERS, `TextEncoder`); None is `EmptyText` of the network's width.
         schedule: config of the noise schedule (SCHEDULES).
         weights: of the parts ``backbone``, ``autoencoder`` and ``text``, by name: a path, an address, or dict(file=…,
-            url=…, sha256=…); loaded by `vrestore.load_restorer`.
+            url=…, sha256=…); loaded by `vrestore.load_restorer`. ``unet`` is the backbone without its adapter, which
+            then starts as a copy of it; ``lora`` is a file of LoRA weights, merged into the backbone's.
         release: whose pipeline ``parity=True`` reproduces, ``v1`` (2024-07-29) or ``v2`` (2024-09-16).
         noise_levels: timesteps of the schedule that are used; sampling starts at the last one (official: 900).
         steps: sampling steps where a request names none. ``fast`` spacing has its own 14.
@@ -80,6 +87,8 @@ class VEnhancer(BaseRestorer):
         dtype: of the network's weights when they are loaded from a file: ``fp32``, ``fp16`` or ``bf16``.
         defer_weights: build the network without memory; its weights must then be loaded before use.
         weights_licence: licence of the weights in use, shown with the capabilities.
+        training: how it is trained, see `TrainingSettings`.
+        lora: adapters to be trained, see `add_lora`: dict(rank=8, alpha=None, targets=[…]); None adds none.
 
     Raises:
         ConfigError: parts that do not fit each other, or a value out of its range.
@@ -112,12 +121,14 @@ class VEnhancer(BaseRestorer):
         dtype: str | None = None,
         defer_weights: bool = False,
         weights_licence: str | None = None,
+        training: Mapping[str, Any] | None = None,
+        lora: Mapping[str, Any] | None = None,
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
     ):
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         self.schedule = SCHEDULES.build(schedule or {"type": "LogSNRCosineInterp"})
-        _check_settings(release, noise_levels, len(self.schedule), scale, weights)
+        _check_settings(release, noise_levels, len(self.schedule), scale, weights, lora)
         # Settings that a request may leave out are checked as a request's are.
         Request(steps=steps, strength=strength, guidance_scale=guidance_scale, prompt=prompt)
         with torch.device("meta") if defer_weights else nullcontext():
@@ -125,7 +136,8 @@ class VEnhancer(BaseRestorer):
         self.autoencoder: Autoencoder = AUTOENCODERS.build(autoencoder).requires_grad_(False)
         self.text: TextEncoder = ADAPTERS.build(text or {"type": "EmptyText", "context_dim": _width(self.backbone)})
         _check_parts(self.backbone, self.autoencoder, self.text)
-        self.weight_files = dict(weights or {})
+        self.prepare_training(training, lora, copy_encoder=not defer_weights)
+        self.weight_files = {part: weights[part] for part in PARTS if weights and weights.get(part) is not None}
         self.weights_dtype = dtype
         self.may_run_untrained = untrained
         self.release = release
@@ -395,7 +407,12 @@ def _width(backbone: nn.Module) -> int:
 
 
 def _check_settings(
-    release: str, noise_levels: int, timesteps: int, scale: float, weights: Mapping[str, Any] | None
+    release: str,
+    noise_levels: int,
+    timesteps: int,
+    scale: float,
+    weights: Mapping[str, Any] | None,
+    lora: Mapping[str, Any] | None,
 ) -> None:
     if release not in RELEASES:
         raise ConfigError(f"release must be one of {', '.join(RELEASES)}, got {release!r}")
@@ -406,6 +423,11 @@ def _check_settings(
     for name in weights or {}:
         if name not in PARTS:
             raise ConfigError(f"weights are of {', '.join(PARTS)}; VEnhancer has no part '{name}'")
+    if weights and weights.get("unet") is not None and lora is not None:
+        raise ConfigError(
+            "weights.unet leaves the adapter untrained, and model.lora would keep it so: give weights.backbone, or "
+            "train without model.lora"
+        )
 
 
 def _check_parts(backbone: Any, autoencoder: Any, text: Any) -> None:

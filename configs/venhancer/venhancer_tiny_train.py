@@ -1,0 +1,65 @@
+# VEnhancer tiny, UNet and ControlNet trained together from nothing: for two CPU cores, or minutes of a GPU.
+#
+#   python tools/train.py configs/venhancer/venhancer_tiny_train.py --amp bf16
+#
+# The clips are any folder of clean videos: --cfg-options train_dataloader.dataset.roots=/my/clips
+# crop_px must be legal for the network: with 4 pixels to a latent and 2 halvings a height of 16k + 8, a width of 16k.
+_base_ = [
+    "../_base_/default_runtime.py",
+    "../_base_/schedule_cosine_small.py",
+    "venhancer_tiny.py",
+]
+
+_data_root = "../shared/data/train"
+_held_out = ["toy_frog*", "cups_540p*", "city_skyline_b*"]  # never trained on; they choose nothing, they watch
+
+model = dict(
+    untrained=False,
+    backbone=dict(dropout=0.0),  # 10 million weights do not overfit hours of video
+    training=dict(trainable="all", strength=(0, 300), min_snr_gamma=5.0),
+)
+
+train_dataloader = dict(
+    batch_size=4,
+    num_workers=0,
+    collate_fn=dict(type="clip_collate", ragged=["lq"]),  # each clip has its own scale and number of key frames
+    dataset=dict(
+        type="ClipDataset",
+        roots=_data_root,
+        exclude=_held_out,
+        degradation=dict(
+            type="SpaceTimeDown", downscale=(1, 8), key_frame_stride=(1, 4), noise_level=(0, 300), whole_intervals=True
+        ),
+        frames=9,
+        crop_px=(104, 112),
+        transpose=False,  # the network takes no square of pixels: heights and widths have other rules
+        cache="disk",
+        too_small="skip",
+    ),
+)
+val_dataloader = dict(
+    batch_size=1,
+    dataset=dict(
+        type="FolderBenchmark",
+        root=_data_root,
+        include=_held_out,
+        degradation=dict(type="BicubicDown", scale=4),
+        max_frames=5,
+        crop_to=(208, 320),  # restoring generates: whole frames would take longer than the training between
+        name="held-out",
+    ),
+)
+val_evaluator = dict(type="PSNR", convert_to="Y")
+
+optim_wrapper = dict(optimizer=dict(lr=3e-4))
+param_scheduler = [
+    dict(type="LinearLR", start_factor=0.05, begin=0, end=200),
+    dict(type="CosineAnnealingLR", eta_min=1e-6, begin=200),
+]
+train_cfg = dict(max_iters=4000, val_interval=1000)
+default_hooks = dict(logger=dict(interval=20), checkpoint=dict(interval=200, max_keep_ckpts=1))
+custom_hooks = [
+    dict(type="TrainedEMAHook", momentum=0.002),
+    dict(type="LossSpikeHook"),
+    dict(type="SampleImageHook", clips=3),
+]
