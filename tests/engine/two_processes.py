@@ -8,7 +8,7 @@ import torch
 import torch.distributed
 
 from tests.engine.parts import clip_dataset, tiny_config, with_hook
-from vrestore.engine.processes import join_processes
+from vrestore.engine.processes import join_processes, leave_processes
 from vrestore.engine.stop import TrainingStopped
 from vrestore.engine.train import train
 from vrestore.errors import TrainingError
@@ -47,7 +47,7 @@ def main(folder: Path) -> None:
     except TrainingError as error:
         seen["broken"] = str(error)
     (folder / f"rank_{rank}.json").write_text(json.dumps(seen))
-    torch.distributed.destroy_process_group()
+    leave_processes()
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from torch.distributed.tensor import DTensor
 
 from tests.engine.parts import with_hook
 from tests.engine.venhancer import tiny_training
-from vrestore.engine.processes import join_processes
+from vrestore.engine.processes import join_processes, leave_processes
 from vrestore.engine.stop import TrainingStopped
 from vrestore.engine.train import train
 
@@ -37,7 +37,7 @@ def main(folder: Path, which: str) -> None:
         train({**tiny_training(**changes), "strategy": STRATEGY}, work_dir=folder / which, launcher="pytorch")
         seen = {}
     (folder / f"{which}_{rank}.json").write_text(json.dumps(seen))
-    torch.distributed.destroy_process_group()
+    leave_processes()
 
 
 def cut_and_resume(folder: Path) -> dict:

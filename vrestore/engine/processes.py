@@ -55,7 +55,13 @@ def processes(launcher: str, **settings: Any) -> Iterator[None]:
     joined = launcher == "pytorch" and join_processes(**settings)
     yield
     if joined:
-        torch.distributed.destroy_process_group()
+        leave_processes()
+
+
+def leave_processes() -> None:
+    """Leave the others once all of them have come here: gloo aborts a process whose partner left it talking."""
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()
 
 
 def share_model(model: torch.nn.Module, find_unused_parameters: bool = False) -> MMDistributedDataParallel:
