@@ -9,6 +9,7 @@ A block looks like this; what stands between its two lines is replaced:
 
 results: PATH    a results file of `vrestore test`; `clips` after the path adds a row a clip
 baselines: PATH  what tools/benchmarks/baselines.py measured
+runs: PATH       what tools/benchmarks/deform_conv.py measured
 zoo: PATH        the model zoo's index
 
 --check writes nothing and fails where a file is out of date.
@@ -24,7 +25,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 BLOCK = re.compile(
-    r"(<!-- (?P<kind>results|baselines|zoo): (?P<path>\S+)(?P<clips> clips)? -->\n).*?(<!-- /(?P=kind) -->)", re.DOTALL
+    r"(<!-- (?P<kind>results|baselines|runs|zoo): (?P<path>\S+)(?P<clips> clips)? -->\n).*?(<!-- /(?P=kind) -->)", re.DOTALL
 )
 DECIMALS = {"PSNR": 2, "SSIM": 4, "LPIPS": 4, "NIQE": 2}
 
@@ -56,6 +57,8 @@ def _block(kind: str, path: Path, clips: bool) -> str:
         return render(path, clips)
     if kind == "baselines":
         return render_baselines(path)
+    if kind == "runs":
+        return render_runs(path)
     from vrestore.checkpoints.markdown import zoo_markdown
 
     return zoo_markdown()
@@ -80,6 +83,22 @@ def render_baselines(path: Path) -> str:
     where = data["environment"]
     lines += ["", *(f"- {note}" for note in data["notes"]), ""]
     lines += [f"Measured on {where['cpu']}, {where['threads']} threads, torch {where['packages']['torch']}."]
+    return "\n".join(lines) + "\n"
+
+
+def render_runs(path: Path) -> str:
+    """What tools/benchmarks/deform_conv.py measured as Markdown: each run, and how many times as long it takes."""
+    data = json.loads(path.read_text(encoding="utf-8"))
+    lines = ["| what | seconds | largest difference to the exact path |", "|---|---|---|"]
+    for row in data["rows"]:
+        drift = row["largest_difference"]
+        lines.append(f"| {row['what']} | {row['wall_s']:.3g} | {'–' if drift is None else f'{drift:.1e}'} |")
+    lines += ["", *(f"- {what}: {times['wall']:.2f} times" for what, times in data["ratios"].items()), ""]
+    where, (height, width) = data["environment"], data["settings"]["size"]
+    lines += [
+        f"Networks on {data['settings']['frames']} frames of {width}x{height}, on {where['cpu']}, {where['threads']} "
+        f"threads, torch {where['packages']['torch']}."
+    ]
     return "\n".join(lines) + "\n"
 
 
