@@ -25,7 +25,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 BLOCK = re.compile(
-    r"(<!-- (?P<kind>results|baselines|runs|zoo): (?P<path>\S+)(?P<clips> clips)? -->\n).*?(<!-- /(?P=kind) -->)", re.DOTALL
+    r"(<!-- (?P<kind>results|baselines|runs|zoo): (?P<path>\S+)(?P<clips> clips)? -->\n).*?(<!-- /(?P=kind) -->)",
+    re.DOTALL,
 )
 DECIMALS = {"PSNR": 2, "SSIM": 4, "LPIPS": 4, "NIQE": 2}
 
