@@ -1,8 +1,8 @@
 # RealBasicVSR as released: the threshold 255 means one pass of cleaning; 5 is what its paper tests with.
 #
-# Its training (150 000 iterations after the first stage: Adam 5e-5 and 1e-4 for the discriminator, pixel, cleaning,
-# perceptual and adversarial loss, degradations in two orders with video compression) needs adversarial losses and
-# those degradations, which this project does not have yet; so there is none here.
+# Its training (150 000 iterations after the first stage, which is real_basicvsr_wogan.py: Adam 5e-5 and 1e-4 for the
+# discriminator, pixel, cleaning, perceptual and adversarial loss) needs a perceptual and an adversarial loss, which
+# this project does not have yet; so there is none here.
 model = dict(
     type="RegressionRestorer",
     backbone=dict(

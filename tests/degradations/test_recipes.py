@@ -12,6 +12,7 @@ from tests.degradations.shares import assert_shares
 from tests.paths import ROOT
 from vrestore.config import find_recipe, load_config
 from vrestore.degradations import Chance, Compose, Identity, Quantise, RandomNoise, Shuffle
+from vrestore.engine.checks import KNOWN_KEYS
 from vrestore.registry import DEGRADATIONS
 
 RECIPES = sorted(path.stem for path in (ROOT / "configs" / "degradations").glob("*.py"))
@@ -132,3 +133,11 @@ def test_a_chain_takes_any_callable_and_a_short_name():
     assert chain.protocol == "dark"
     assert record["scale"] == 1
     assert out.unique().tolist() == [pytest.approx(128 / 255)]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_training_config_can_take_a_recipe_as_its_base(name):
+    """What a recipe brings besides helpers is known to training."""
+    brought = [key for key in load_config(f"degradations/{name}") if not key.startswith("_")]
+    assert brought == ["degradation"]
+    assert set(brought) <= KNOWN_KEYS.keys()

@@ -28,6 +28,7 @@ from vrestore.registry import (
 
 # What a training config may say; names that begin with an underscore are a config's own helpers.
 KNOWN_KEYS = {
+    "degradation": "a recipe that came with _base_, for a dataset to refer to",
     "model": "the restorer",
     "train_dataloader": "clips to train on",
     "train_cfg": "max_iters, val_interval",
