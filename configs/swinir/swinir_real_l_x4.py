@@ -1,5 +1,6 @@
-# SwinIR-L x4 for real-world pictures (28.0 million parameters). Its training needs adversarial losses and
-# degradations in two orders, which this project does not have yet; so there is none here.
+# SwinIR-L x4 for real-world pictures (28.0 million parameters). Its training needs a perceptual and an adversarial
+# loss, which this project does not have yet; so there is none here. The degradations are in
+# ../degradations/realesrgan.py.
 model = dict(
     type="FramewiseRestorer",
     backbone=dict(

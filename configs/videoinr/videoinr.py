@@ -1,5 +1,5 @@
-# VideoINR: any scale in space and time. Its weights state no licence. The recipe of its training is not repeated
-# here: it needs training clips with frames left out, which this project does not have yet.
+# VideoINR: any scale in space and time. Its weights state no licence. There is no training here: its recipe is not
+# known in full. Clips with frames left out are made by SpaceTimeDown.
 model = dict(
     type="SpaceTimeRestorer",
     backbone=dict(type="VideoINR"),
