@@ -361,3 +361,33 @@ class TestRatesMiddlesAndCaptions:
     def test_impossible_settings(self, folder, settings, message):
         with pytest.raises(ConfigError, match=message):
             self.build(folder, **settings)
+
+
+def test_a_crop_may_be_cut_larger_and_shrunk(clip_root):
+    data = dataset(clip_root, crop_px=16, shrink=(1.0, 1.9), seed=2)
+    factors = []
+    for index in range(30):
+        sample = data[index]
+        assert sample["hq"].shape == (3, 3, 16, 16) and sample["lq"].shape == (3, 3, 4, 4)
+        assert torch.equal(sample["hq"], (sample["hq"] * 255).round() / 255)  # a clip of 8 bits, as it would be stored
+        factors.append(sample["record"]["source"]["shrunk_by"])
+    assert 1 <= min(factors) < 1.3 and 1.5 < max(factors) <= 1.9
+
+
+def test_a_crop_is_cut_no_larger_than_its_clip(clip_root):
+    data = dataset(clip_root, crop_px=32, shrink=(1.0, 50.0), seed=2)
+    smallest = min(min(clip.height, clip.width) for clip in data.clips)
+    largest = max(min(clip.height, clip.width) for clip in data.clips)
+    factors = [data[index]["record"]["source"]["shrunk_by"] for index in range(20)]
+    assert max(factors) <= largest / 32 and smallest >= 32
+
+
+@pytest.mark.parametrize("shrink", [(0.5, 1.0), (2.0, 1.0), 1.5, (1.0,), (1.0, float("inf"))])
+def test_an_impossible_shrink_is_refused(clip_root, shrink):
+    with pytest.raises(ConfigError, match="shrink must be"):
+        dataset(clip_root, shrink=shrink)
+
+
+def test_shrinking_needs_a_crop(clip_root):
+    with pytest.raises(ConfigError, match="needs crop_px"):
+        dataset(clip_root, crop_px=None, shrink=(1.0, 2.0))

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import fnmatch
+import math
 import os
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from torch.utils.data import Dataset
 
 from vrestore.data.cache import GIB, build_cache
 from vrestore.data.clips import Clip, load_clips, some
 from vrestore.data.sizes import fits, least_side, round_down, two_sides, whole_seed
 from vrestore.data.transforms import CenterCrop, ClipTransform, RandomCrop, RandomFlip, RandomReverse, RandomTranspose
+from vrestore.degradations.resize import imresize
 from vrestore.errors import ConfigError, DataError, MediaError
 from vrestore.registry import DATASETS, DEGRADATIONS, TRANSFORMS
 
@@ -44,6 +47,8 @@ class ClipDataset(Dataset):
         fps: frame rate that clips are brought to by skipping frames: the step is multiplied by the clip's own rate over
             this one, rounded, at least 1. None, and a clip without a rate, takes every frame.
         crop: where the crop lies: ``random``, or ``centre``.
+        shrink: least and most factor by which a crop is cut larger and then shrunk, drawn uniformly, at most what the
+            clip has room for. Shrunk clips are sharper to the pixel, as footage for benchmarks is; needs `crop_px`.
         captions: take the text file of a clip's name beside it (``reef.mp4``, ``reef.txt``) as its `prompt`.
         weighting: clips are drawn alike (`clips`), by their `frames`, or by their `pixels` (frames x height x width).
         weights: multiplies the weight of the clips whose name matches a glob pattern: `{'toy_*': 2.0}`.
@@ -81,6 +86,7 @@ class ClipDataset(Dataset):
         frame_stride: tuple[int, int] = (1, 1),
         fps: float | None = None,
         crop: str = "random",
+        shrink: tuple[float, float] = (1.0, 1.0),
         captions: bool = False,
         weighting: str = "frames",
         weights: Mapping[str, float] | None = None,
@@ -106,6 +112,7 @@ class ClipDataset(Dataset):
             raise ConfigError(f"ClipDataset: crop must be one of {', '.join(CROPS)}, got {crop!r}")
         self.fps, self.captions = fps, captions
         self.crop_px = None if crop_px is None else _fitting_crop(crop_px, self.scale)
+        self.shrink = _shrink(shrink, self.crop_px)
         if weighting not in WEIGHTINGS:
             raise ConfigError(f"ClipDataset: weighting must be one of {', '.join(WEIGHTINGS)}, got {weighting!r}")
         if too_small not in ("error", "skip"):
@@ -117,7 +124,7 @@ class ClipDataset(Dataset):
         self.clips = self._large_enough(clips, too_small)
         self._weights = _clip_weights(self.clips, weighting, weights or {})
         self._cumulative = np.cumsum(self._weights)
-        self._cut = CROPS[crop](self.crop_px) if self.crop_px else None
+        self._crop = CROPS[crop]
         self._turns: list[ClipTransform] = [RandomReverse()] if time_reverse else []
         self._turns += [RandomFlip()] if flip else []
         self._turns += [RandomTranspose()] if transpose else []
@@ -161,11 +168,25 @@ class ClipDataset(Dataset):
             sample = {"hq": hq, "clip": clip.name, "source": source}
             if self.captions:
                 sample["prompt"] = _caption(clip)
-            if self._cut is not None:
+            if self.crop_px is not None:
                 return self._cut(sample, rng)
             height, width = (round_down(side, self.scale) for side in hq.shape[-2:])
             return {**sample, "hq": hq[..., :height, :width]}
         raise DataError(f"{TRIES} drawn windows in a row could not be decoded; damaged: {some(sorted(self._damaged))}")
+
+    def _cut(self, sample: dict[str, Any], rng: np.random.Generator) -> dict[str, Any]:
+        """The crop, cut larger by a drawn factor and shrunk to its size."""
+        assert self.crop_px is not None
+        if self.shrink == (1.0, 1.0):
+            return self._crop(self.crop_px)(sample, rng)
+        low, high = self.shrink
+        room = min(side / crop for side, crop in zip(sample["hq"].shape[-2:], self.crop_px, strict=True))
+        factor = float(rng.uniform(low, max(low, min(high, room))))
+        height, width = (round(side * factor) for side in self.crop_px)
+        sample = self._crop((height, width))(sample, rng)
+        sample["hq"] = imresize(sample["hq"].float(), size=self.crop_px).round_().clamp_(0, 255).to(torch.uint8)
+        sample["source"]["shrunk_by"] = factor
+        return sample
 
     def _skip(self, clip: Clip) -> int:
         """Frames of a clip to one of a window at `fps`."""
@@ -179,6 +200,7 @@ class ClipDataset(Dataset):
     def _large_enough(self, clips: list[Clip], too_small: str) -> list[Clip]:
         span = {clip: (self.frames - 1) * self.frame_stride[0] * self._skip(clip) + 1 for clip in clips}
         least = self.crop_px or (least_side(self.scale),) * 2
+        least = tuple(math.ceil(side * self.shrink[0]) for side in least)
         bad = {
             clip: f"{clip.name} ({_longest(clip)} frames of {clip.width}x{clip.height})"
             for clip in clips
@@ -245,6 +267,15 @@ def _fitting_crop(crop_px: int | tuple[int, int], scale: float) -> tuple[int, in
             hint = f"; the next smaller one is {near}" if near else ""
             raise ConfigError(f"ClipDataset: crop_px={crop_px!r} is no multiple of the scale {scale:g}{hint}")
     return size
+
+
+def _shrink(value: tuple[float, float], crop_px: tuple[int, int] | None) -> tuple[float, float]:
+    pair = tuple(value) if isinstance(value, (tuple, list)) else ()
+    if len(pair) != 2 or not all(isinstance(v, (int, float)) for v in pair) or not 1 <= pair[0] <= pair[1] < math.inf:
+        raise ConfigError(f"ClipDataset: shrink must be (least, most), factors >= 1, got {value!r}")
+    if crop_px is None and pair != (1, 1):
+        raise ConfigError(f"ClipDataset: shrink={value!r} needs crop_px, the size that it shrinks to")
+    return float(pair[0]), float(pair[1])
 
 
 def _at_least_one(name: str, value: int) -> int:
