@@ -2,7 +2,7 @@
 #
 #   vrestore restore in.mp4 out.mp4 --config configs/venhancer/venhancer_tiny.py
 #
-# With `untrained` it runs with random weights where none are given, to try the machinery and to measure time and memory;
+# With `untrained` it runs with random weights where none are given, to try the machinery and to measure memory;
 # weights made by tools/train.py are given with --weights, and win.
 model = dict(
     type="VEnhancer",

@@ -87,6 +87,44 @@ def test_wavelets_keep_energy_and_collect_the_mean():
     assert not grey[:, 3:].any()
 
 
+@torch.no_grad()
+def test_wavelets_of_video_colours_lose_fine_colour_alone():
+    coder = build("WaveletAutoencoder", colour="ycbcr420", band_std=[1 + i / 10 for i in range(24)])
+    assert coder.latent_channels == 24
+    grey = torch.rand(1, 2, 1, 16, 24).expand(-1, -1, 3, -1, -1)
+    torch.testing.assert_close(coder.decode(coder.encode(grey)), grey, atol=1e-5, rtol=0)
+    flat = torch.tensor([0.2, 0.9, 0.4]).view(1, 1, 3, 1, 1).expand(1, 2, 3, 16, 24)
+    torch.testing.assert_close(coder.decode(coder.encode(flat)), flat, atol=1e-5, rtol=0)
+    frames = torch.rand(1, 2, 3, 16, 24)
+    back = coder.decode(coder.encode(frames), clamp=False)
+    luma = torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)
+    torch.testing.assert_close((back * luma).sum(2), (frames * luma).sum(2), atol=1e-5, rtol=0)
+
+
+@torch.no_grad()
+def test_the_deviations_of_the_bands_divide_them():
+    frames = torch.rand(1, 1, 3, 16, 16)
+    deviations = torch.linspace(0.1, 2, 48)
+    plain, even = build("WaveletAutoencoder"), build("WaveletAutoencoder", band_std=deviations.tolist())
+    torch.testing.assert_close(even.encode(frames) * deviations.view(-1, 1, 1, 1), plain.encode(frames))
+    assert not even.state_dict()  # settings, not weights
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"colour": "lab"}, "rgb, ycbcr420"),
+        ({"colour": "ycbcr420", "channels": 1}, "3 channels"),
+        ({"band_std": [1.0]}, "48 numbers above 0"),
+        ({"band_std": [0.0] * 48}, "48 numbers above 0"),
+        ({"levels": 0}, "levels >= 1"),
+    ],
+)
+def test_impossible_wavelets_are_refused(wrong, said):
+    with pytest.raises(ConfigError, match=said):
+        build("WaveletAutoencoder", **wrong)
+
+
 @pytest.mark.parametrize("name", ["SDVAE", "TemporalVAE"])
 @torch.no_grad()
 def test_samples_come_from_the_generator_frame_by_frame(name):

@@ -368,10 +368,12 @@ def test_a_crop_may_be_cut_larger_and_shrunk(clip_root):
     factors = []
     for index in range(30):
         sample = data[index]
-        assert sample["hq"].shape == (3, 3, 16, 16) and sample["lq"].shape == (3, 3, 4, 4)
+        assert sample["hq"].shape == (3, 3, 16, 16)
+        assert sample["lq"].shape == (3, 3, 4, 4)
         assert torch.equal(sample["hq"], (sample["hq"] * 255).round() / 255)  # a clip of 8 bits, as it would be stored
         factors.append(sample["record"]["source"]["shrunk_by"])
-    assert 1 <= min(factors) < 1.3 and 1.5 < max(factors) <= 1.9
+    assert 1 <= min(factors) < 1.3
+    assert 1.5 < max(factors) <= 1.9
 
 
 def test_a_crop_is_cut_no_larger_than_its_clip(clip_root):
@@ -379,7 +381,8 @@ def test_a_crop_is_cut_no_larger_than_its_clip(clip_root):
     smallest = min(min(clip.height, clip.width) for clip in data.clips)
     largest = max(min(clip.height, clip.width) for clip in data.clips)
     factors = [data[index]["record"]["source"]["shrunk_by"] for index in range(20)]
-    assert max(factors) <= largest / 32 and smallest >= 32
+    assert max(factors) <= largest / 32
+    assert smallest >= 32
 
 
 @pytest.mark.parametrize("shrink", [(0.5, 1.0), (2.0, 1.0), 1.5, (1.0,), (1.0, float("inf"))])

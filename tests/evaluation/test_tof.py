@@ -13,7 +13,8 @@ from vrestore.evaluation import TOF
 def test_equal_clips_have_the_same_motion():
     clip = moving_clip(0, frames=3)
     values = TOF().score(clip, clip)
-    assert math.isnan(values[0]) and values[1:] == [0.0, 0.0]
+    assert math.isnan(values[0])
+    assert values[1:] == [0.0, 0.0]
 
 
 def test_a_still_clip_is_the_further_the_more_its_ground_truth_moves():
@@ -22,7 +23,8 @@ def test_a_still_clip_is_the_further_the_more_its_ground_truth_moves():
         clip = moving_clip(0, frames=2, height=128, width=160, step_px=(0, step))
         still = clip[:1].expand(2, -1, -1, -1)
         found.append(TOF().score(still, clip)[1])
-    assert found[0] == 0 and found == sorted(found)
+    assert found[0] == 0
+    assert found == sorted(found)
     assert all(step / 2 < distance < step for step, distance in zip((1, 2, 3), found[1:], strict=True))
 
 
@@ -51,8 +53,10 @@ def test_what_cannot_be_compared_is_refused():
 
 
 def test_the_name_and_the_protocol_say_what_differs():
-    assert TOF().name == "tOF" and TOF(crop_border=4).name == "tOF-Y-crop4"
-    assert "Farneback" in TOF().protocol["flow"] and TOF().protocol["crop_border"] == 0
+    assert TOF().name == "tOF"
+    assert TOF(crop_border=4).name == "tOF-Y-crop4"
+    assert "Farneback" in TOF().protocol["flow"]
+    assert TOF().protocol["crop_border"] == 0
 
 
 def test_it_takes_half_precision():

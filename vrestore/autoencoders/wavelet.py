@@ -12,7 +12,6 @@ from vrestore.autoencoders.base import Autoencoder
 from vrestore.errors import ConfigError
 from vrestore.registry import AUTOENCODERS
 
-
 COLOURS = ("rgb", "ycbcr420")
 LUMA = (0.299, 0.587, 0.114)  # BT.601
 
@@ -104,7 +103,7 @@ class WaveletAutoencoder(Autoencoder):
 
 
 def to_ycbcr(rgb: Tensor) -> tuple[Tensor, Tensor]:
-    """Luma (N, 1, H, W) and the blue and red colour difference (N, 2, H, W), all in the range of the RGB (N, 3, H, W)."""
+    """Luma (N, 1, H, W) and the blue and red colour difference (N, 2, H, W), spanning what the RGB (N, 3, H, W) does."""
     red, green, blue = rgb.unbind(1)
     luma = LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
     differences = [(blue - luma) / (2 - 2 * LUMA[2]), (red - luma) / (2 - 2 * LUMA[0])]
