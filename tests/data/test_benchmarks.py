@@ -249,3 +249,16 @@ def test_the_bench_of_real_clips():
     published = VrestoreBench(SHARED_DATA / "bench", "lr_bicubic_x4", max_frames=2)[0]
     assert torch.equal(made["lq"], published["lq"])
     assert torch.equal(made["hq"], published["hq"])
+
+
+def test_clips_degraded_in_time_too(tmp_path):
+    write_folder(tmp_path / "a" / "gt", frames(7, 16, 24))
+    data = VrestoreBench(tmp_path, degradation=BIX4, time_step=3, max_frames=7)
+    sample = data[0]
+    assert data.degradation_name == "BIx4, 1 of 3 frames"
+    assert len(sample["hq"]) == 6  # two whole steps
+    assert torch.equal(sample["lq"], VrestoreBench(tmp_path, degradation=BIX4)[0]["lq"][[0, 3]])
+    with pytest.raises(DataError, match="fewer than 8 frames"):
+        VrestoreBench(tmp_path, degradation=BIX4, time_step=8)
+    with pytest.raises(ConfigError, match="time_step must be a whole number >= 1"):
+        FolderBenchmark(tmp_path, degradation=BIX4, time_step=0)

@@ -104,3 +104,17 @@ def test_a_frame_scores_the_same_alone_and_in_a_clip():
 def test_wrong_arguments_are_explained(arguments, message):
     with pytest.raises(ConfigError, match=message):
         PSNR(**arguments)
+
+
+def test_key_frames_can_be_measured_alone():
+    hq = moving_clip(0, frames=5)
+    pred = hq.clone()
+    pred[1::2] = 0
+    pred[::2] = (pred[::2] + 0.1).clamp(0, 1)
+    every, all_of_them = PSNR(every=2).score(pred, hq), PSNR().score(pred, hq)
+    assert every[::2] == all_of_them[::2]
+    assert all(math.isnan(value) for value in every[1::2])
+    assert PSNR(every=2).name == "PSNR-Y-every2"
+    assert PSNR(every=2).protocol["frames"] == "every 2 frames, from the first"
+    with pytest.raises(ConfigError, match="every must be a whole number of frames >= 1"):
+        PSNR(every=0)

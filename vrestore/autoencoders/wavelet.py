@@ -103,7 +103,7 @@ class WaveletAutoencoder(Autoencoder):
 
 
 def to_ycbcr(rgb: Tensor) -> tuple[Tensor, Tensor]:
-    """Luma (N, 1, H, W) and the blue and red colour difference (N, 2, H, W), spanning what the RGB (N, 3, H, W) does."""
+    """Luma (N, 1, H, W) and the blue and red colour difference (N, 2, H, W), as wide as the RGB (N, 3, H, W) is."""
     red, green, blue = rgb.unbind(1)
     luma = LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
     differences = [(blue - luma) / (2 - 2 * LUMA[2]), (red - luma) / (2 - 2 * LUMA[0])]

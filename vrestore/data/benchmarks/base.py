@@ -61,6 +61,9 @@ class ClipBenchmark(Dataset):
         crop_to: take only the centre, this many pixels of the clean clip (a side, or (height, width)), a multiple of
             the scale.
         seed: seed of what degradations draw.
+        time_step: clean frames for every degraded one: above 1 the clip is degraded in time too, by keeping the first
+            of so many frames, and a restorer is to give `time_step` times the frames. Clean frames beyond a whole
+            number of steps are left out.
 
     Raises:
         ConfigError: an argument out of range.
@@ -77,6 +80,7 @@ class ClipBenchmark(Dataset):
         max_frames: int | None = None,
         crop_to: int | tuple[int, int] | None = None,
         seed: int = 0,
+        time_step: int = 1,
     ):
         self.pairs = list(pairs)
         self.name = name
@@ -87,6 +91,11 @@ class ClipBenchmark(Dataset):
         if max_frames is not None and (isinstance(max_frames, bool) or max_frames < 1):
             raise ConfigError(f"{type(self).__name__}: max_frames must be a whole number >= 1, got {max_frames!r}")
         self.max_frames = max_frames
+        if not isinstance(time_step, int) or isinstance(time_step, bool) or time_step < 1:
+            raise ConfigError(f"{type(self).__name__}: time_step must be a whole number >= 1, got {time_step!r}")
+        self.time_step = time_step
+        if time_step > 1:
+            self.degradation_name += f", 1 of {time_step} frames"
         self.crop_to = self._checked_crop(crop_to)
         self.seed = whole_seed(seed, type(self).__name__)
         for pair in self.pairs:
@@ -119,7 +128,17 @@ class ClipBenchmark(Dataset):
             hq = self._crop_clean(hq)
             rng = np.random.default_rng(np.random.SeedSequence([self.seed, index % len(self)]))
             lq, record = self._degradation(hq, rng)
-        return {"clip": pair.name, "lq": lq, "hq": hq, "record": record, "fps": pair.first.fps}
+        return self._thinned({"clip": pair.name, "lq": lq, "hq": hq, "record": record, "fps": pair.first.fps})
+
+    def _thinned(self, sample: dict[str, Any]) -> dict[str, Any]:
+        """The sample with every `time_step`-th degraded frame, and the clean ones of whole steps."""
+        if self.time_step == 1:
+            return sample
+        whole = len(sample["lq"]) // self.time_step * self.time_step
+        sample["lq"] = sample["lq"][: whole : self.time_step].contiguous()
+        sample["hq"] = None if sample["hq"] is None else sample["hq"][:whole]
+        sample["fps"] = None if sample["fps"] is None else sample["fps"] / self.time_step
+        return sample
 
     def _frames(self, clip: Clip | None) -> Tensor | None:
         if clip is None:
@@ -157,6 +176,10 @@ class ClipBenchmark(Dataset):
 
     def _check(self, pair: Pair) -> None:
         hq, lq = pair.hq, pair.lq
+        if min(pair.first.n_frames, self.max_frames or pair.first.n_frames) < self.time_step:
+            raise DataError(
+                f"{self.name}: clip {pair.name} has fewer than {self.time_step} frames, of which one would be kept"
+            )
         if hq is not None and lq is not None:
             if hq.n_frames != lq.n_frames:
                 raise DataError(

@@ -29,8 +29,7 @@ class DrawnClips(ClipBenchmark):
         n_frames: frames of the degraded clip.
         size: (height, width) of the clean frames in pixels.
         degradation: config that makes the degraded clip.
-        time_step: clean frames for every degraded one: above 1 the clip is degraded in time too, and a restorer is to
-            give `time_step` times the frames.
+        time_step: as in `ClipBenchmark`.
         name: the benchmark's name in tables.
         seed: seed of what the degradation draws.
 
@@ -50,15 +49,8 @@ class DrawnClips(ClipBenchmark):
         for key, value in (("n_frames", n_frames), ("time_step", time_step)):
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise ConfigError(f"DrawnClips: {key} must be a whole number >= 1, got {value!r}")
-        self.time_step = time_step
         clip = Clip(Path("drawn"), "drawn", n_frames * time_step, *two_sides(size, "DrawnClips: size"), FPS * time_step)
-        super().__init__([Pair(clip.name, hq=clip)], name, degradation, seed=seed)
-        if time_step > 1:
-            self.degradation_name += f", 1 of {time_step} frames"
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        sample = super().__getitem__(index)
-        return {**sample, "lq": sample["lq"][:: self.time_step].contiguous(), "fps": FPS}
+        super().__init__([Pair(clip.name, hq=clip)], name, degradation, seed=seed, time_step=time_step)
 
     def _frames(self, clip: Clip | None) -> Tensor | None:
         if clip is None:

@@ -28,7 +28,7 @@ class FolderBenchmark(ClipBenchmark):
         name: the benchmark's name in tables; None is the folder's.
         degradation_name: protocol in tables; None is the degradation's own, the folder's name of `lq_root`, or `real`.
         include, exclude: glob patterns on the clips' names.
-        max_frames, crop_to, seed: as in `ClipBenchmark`.
+        max_frames, crop_to, seed, time_step: as in `ClipBenchmark`.
 
     Raises:
         ConfigError: both `degradation` and `lq_root` are given.
@@ -48,6 +48,7 @@ class FolderBenchmark(ClipBenchmark):
         max_frames: int | None = None,
         crop_to: int | tuple[int, int] | None = None,
         seed: int = 0,
+        time_step: int = 1,
     ):
         if degradation is not None and lq_root is not None:
             raise ConfigError(
@@ -69,6 +70,7 @@ class FolderBenchmark(ClipBenchmark):
             max_frames=max_frames,
             crop_to=crop_to,
             seed=seed,
+            time_step=time_step,
         )
 
 
@@ -83,7 +85,7 @@ class VrestoreBench(ClipBenchmark):
         scale: factor between given partners; with a config, its own counts.
         clips: take only these, by name.
         name: the benchmark's name in tables; None is the folder's.
-        max_frames, crop_to, seed: as in `ClipBenchmark`.
+        max_frames, crop_to, seed, time_step: as in `ClipBenchmark`.
 
     Raises:
         DataError: the tree is not as expected; shows the expected one.
@@ -99,6 +101,7 @@ class VrestoreBench(ClipBenchmark):
         max_frames: int | None = None,
         crop_to: int | tuple[int, int] | None = None,
         seed: int = 0,
+        time_step: int = 1,
     ):
         given = degradation if isinstance(degradation, str) else None
         super().__init__(
@@ -110,6 +113,7 @@ class VrestoreBench(ClipBenchmark):
             max_frames=max_frames,
             crop_to=crop_to,
             seed=seed,
+            time_step=time_step,
         )
 
 
