@@ -265,7 +265,7 @@ def test_weights_are_loaded_part_by_part(tmp_path, tiny):
 
 def test_the_tiny_config():
     restorer = load_restorer(TINY_CONFIG, device="cpu")
-    assert sum(p.numel() for p in restorer.parameters()) == 9_902_384
+    assert sum(p.numel() for p in restorer.parameters()) == 3_687_320
     assert restorer.restore(clip(2), Request(scale=2, steps=1)).shape == (2, 3, 24, 32)
 
 

@@ -77,6 +77,12 @@ class VideoControlNet(BaseAdapter, UNetEncoder):
             getattr(control, name).load_state_dict(getattr(unet, name).state_dict())
         return control.train(unet.training)
 
+    def open_ways(self) -> None:
+        """Draw the ways in and out at random, as any other layer's: for a UNet that is as untrained as this is."""
+        ways = [self.input_hint_block, self.hint_time_zero_linear, self.scale_cond[-1]]
+        for layer in [*ways, *(conv[0] for conv in self.zero_convs), self.middle_block_out[0]]:
+            layer.reset_parameters()
+
     def forward(
         self,
         latents: Tensor,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import fnmatch
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -124,7 +125,12 @@ def load_exactly(
 
 
 def fill_from_file(
-    network: nn.Module, file: str | os.PathLike, *, dtype: torch.dtype | None = None, subject: str | None = None
+    network: nn.Module,
+    file: str | os.PathLike,
+    *,
+    dtype: torch.dtype | None = None,
+    subject: str | None = None,
+    leave_out: Sequence[str] = (),
 ) -> None:
     """Load every weight of a file into a network that was built for it; memory holds the weights once.
 
@@ -133,16 +139,23 @@ def fill_from_file(
         file: weights under the network's own names or those of an official release.
         dtype: precision that the network is brought to; None leaves it its own.
         subject: beginning of the error's sentence; None names the file and the network.
+        leave_out: glob patterns on the names of weights in the file that the network is to go without.
 
     Raises:
-        WeightsError: the file cannot be read, or does not fit exactly.
+        WeightsError: the file cannot be read, or what is taken of it does not fit exactly.
     """
-    state, architecture = network_state(file), None
+    state, architecture = _without(network_state(file), leave_out), None
     if state.keys() != network.state_dict().keys():
         load_installed()
-        architecture, state = identify(state, str(file))
+        architecture, state = identify(network_state(file), str(file))
+        state = _without(state, leave_out)
     subject = subject or f"{file} for {type(network).__name__}"
-    load_exactly(network, state, subject, architecture, dtype=dtype, again=_reader(file, architecture))
+    again = None if leave_out else _reader(file, architecture)
+    load_exactly(network, state, subject, architecture, dtype=dtype, again=again)
+
+
+def _without(state: StateDict, patterns: Sequence[str]) -> StateDict:
+    return {k: v for k, v in state.items() if not any(fnmatch.fnmatch(k, p) for p in patterns)} if patterns else state
 
 
 def _reader(weights: str | os.PathLike | Mapping[str, Any], architecture: Architecture | None) -> Reader | None:

@@ -52,3 +52,16 @@ def test_what_is_wrong_is_named(tmp_path, start):
         train(tiny_config(**changes(file, "backbone.spynet")), work_dir=tmp_path / "a")
     with pytest.raises(WeightsError, match=r"gone\.safetensors do not exist"):
         train(tiny_config(**changes(tmp_path / "gone.safetensors")), work_dir=tmp_path / "b")
+
+
+def test_a_part_may_begin_with_some_of_a_files_weights(tmp_path, start):
+    file, weights = start
+    more = {**weights, "deeper.3.weight": torch.ones(2), "deeper.4.bias": torch.ones(1)}
+    save_file(more, tmp_path / "deeper.safetensors")
+    config = changes(tmp_path / "deeper.safetensors")
+    with pytest.raises(WeightsError, match=r"deeper\.3\.weight"):
+        train(tiny_config(**config), work_dir=tmp_path / "refused")
+    config["custom_hooks"][0]["leave_out"] = ["deeper.*"]
+    train(tiny_config(**config), work_dir=tmp_path / "run")
+    state = torch.load(tmp_path / "run" / "iter_1.pth", weights_only=True)["state_dict"]
+    assert all(torch.equal(state[f"{PART}.{name}"], value) for name, value in weights.items())

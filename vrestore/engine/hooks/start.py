@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
@@ -23,6 +23,8 @@ class StartFromHook(Hook):
     Args:
         parts: weight file or address by the part's name, e.g. ``{'backbone.spynet': 'spynet.pth'}``, as
             `vrestore.checkpoints.zoo.file_at` takes it; files under the part's own names and official releases serve.
+        leave_out: glob patterns on the names of weights in the files that the parts do without: a network of fewer
+            blocks begins with the first ones of a deeper one.
 
     Raises:
         ConfigError: no part of the model has that name.
@@ -31,13 +33,15 @@ class StartFromHook(Hook):
 
     priority = "VERY_HIGH"  # before the average of the weights is begun
 
-    def __init__(self, parts: Mapping[str, str]):
+    def __init__(self, parts: Mapping[str, str], leave_out: Sequence[str] = ()):
         self.parts = dict(parts)
+        self.leave_out = [leave_out] if isinstance(leave_out, str) else list(leave_out)
 
     def before_run(self, runner) -> None:
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         for name, weights in self.parts.items():
-            fill_from_file(_part(model, name), file_at(weights), subject=f"{weights} for the part {name}")
+            subject = f"{weights} for the part {name}"
+            fill_from_file(_part(model, name), file_at(weights), subject=subject, leave_out=self.leave_out)
             runner.logger.info(f"{name} starts from {weights}")
 
 

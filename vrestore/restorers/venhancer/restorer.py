@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -40,6 +40,7 @@ from vrestore.restorers.venhancer.memory import (
     encoding_bytes,
 )
 from vrestore.restorers.venhancer.official import RELEASES, OfficialDraws, official_canvas, truncate_to_8bit
+from vrestore.restorers.venhancer.residual import Residual
 from vrestore.restorers.venhancer.trainable import TrainableVEnhancer
 from vrestore.samplers import StepReport, build_sampler, traits_of
 
@@ -83,6 +84,8 @@ class VEnhancer(TrainableVEnhancer):
         sample_posterior: draw from the autoencoder's posterior. By default its mode is taken, and each key frame is
             encoded once however often it is repeated.
         corrected_start: divide the first state by alpha, see `initial_state`.
+        residual_std: generate what the key frames lack in place of the whole picture, see `Residual`: the standard
+            deviation of that in each latent channel; None draws the whole, as published.
         untrained: this config is meant to run with random weights, as tests and timings do.
         dtype: of the network's weights when they are loaded from a file: ``fp32``, ``fp16`` or ``bf16``.
         defer_weights: build the network without memory; its weights must then be loaded before use.
@@ -117,6 +120,7 @@ class VEnhancer(TrainableVEnhancer):
         noise: str = "brownian",
         sample_posterior: bool = False,
         corrected_start: bool = False,
+        residual_std: Sequence[float] | None = None,
         untrained: bool = False,
         dtype: str | None = None,
         defer_weights: bool = False,
@@ -136,6 +140,8 @@ class VEnhancer(TrainableVEnhancer):
         self.autoencoder: Autoencoder = AUTOENCODERS.build(autoencoder).requires_grad_(False)
         self.text: TextEncoder = ADAPTERS.build(text or {"type": "EmptyText", "context_dim": _width(self.backbone)})
         _check_parts(self.backbone, self.autoencoder, self.text)
+        channels = self.autoencoder.latent_channels
+        self.residual = None if residual_std is None else Residual(residual_std, channels)
         self.prepare_training(training, lora, copy_encoder=not defer_weights)
         self.weight_files = {part: weights[part] for part in PARTS if weights and weights.get(part) is not None}
         self.weights_dtype = dtype
@@ -260,6 +266,10 @@ class VEnhancer(TrainableVEnhancer):
         draws = self._draws(request, frames_TCHW.device)
         latents, keys = self.encode(canvas.fill(frames_TCHW), plan, draws, request.parity)
         hint, noise_level = self.augment(keys, self._strength(request), draws, request.parity)
+        base = None
+        if self.residual is not None:
+            base = self.residual.base(keys[0], plan.key_frame_index)[None]
+            latents = torch.zeros_like(base)
         noised = self.schedule.diffuse(latents, self.noise_levels - 1, draws.start(latents))
         conditions = {
             "text": self._text(request, latents.device),
@@ -272,6 +282,9 @@ class VEnhancer(TrainableVEnhancer):
         self._tell(ENCODED)
         x0 = self.denoise(noised, conditions, plan, draws, request)
         del noised, conditions, hint
+        if self.residual is not None:
+            x0 = self.residual.completed(x0, base)
+            del base
         start = 0
         for block in self.autoencoder.decode_blocks(x0, clamp=False):
             stop = start + block.shape[1]

@@ -14,6 +14,7 @@ from vrestore.errors import ConfigError
 from vrestore.layers.lora import add_lora
 from vrestore.restorers.base import BaseRestorer
 from vrestore.restorers.venhancer.memory import training_need
+from vrestore.restorers.venhancer.residual import Residual
 from vrestore.restorers.venhancer.training import (
     TrainingSettings,
     check_size,
@@ -30,11 +31,13 @@ class TrainableVEnhancer(BaseRestorer):
 
     Attributes:
         training_settings: see `TrainingSettings`.
+        residual: see `Residual`; None where the network draws the whole picture.
     """
 
     backbone: Any
     autoencoder: Any
     training_settings: TrainingSettings
+    residual: Residual | None
 
     def prepare_training(
         self, training: Mapping[str, Any] | None, lora: Mapping[str, Any] | None, copy_encoder: bool
@@ -53,6 +56,8 @@ class TrainableVEnhancer(BaseRestorer):
         self._trainable = self.training_settings.trainable or ("controlnet" if lora is None else "lora")
         if training is not None and copy_encoder and self.training_settings.copy_encoder:
             self._copy_encoder()
+            if not self.training_settings.zero_init:
+                self.backbone.adapter.open_ways()
         if lora is not None:
             unknown = [name for name in lora if name not in LORA_SETTINGS]
             if unknown or "rank" not in lora:

@@ -30,6 +30,8 @@ class TrainingSettings:
             ``controlnet``.
         copy_encoder: the ControlNet starts as a copy of the UNet's encoder and middle block, with ways in and out that
             are zero, where no weights are loaded into it.
+        zero_init: the ControlNet's ways in and out start at zero, so that it changes nothing yet. A network that trains
+            from nothing, with no UNet to protect, learns its conditions sooner without.
         text_dropout: probability that a clip's prompt is replaced by `dropped_text`, 0 to 1.
         dropped_text: the prompt in its place; None is the text encoder's negative prompt.
         strength: least and most noise augmentation of the key frames where a record tells none, 0 to 300, drawn
@@ -43,6 +45,7 @@ class TrainingSettings:
 
     trainable: str | None = None
     copy_encoder: bool = True
+    zero_init: bool = True
     text_dropout: float = 0.1
     dropped_text: str | None = ""
     strength: tuple[int, int] = (1, STRENGTH_RANGE[1])
@@ -128,6 +131,9 @@ def diffusion_loss(
     latents, keys = encode_pairs(model, lq, hq, draws)
     index = torch.stack([c.key_frame_index for c in told]).to(hq.device)
     strengths = [_strength(c, settings.strength, draw) for c, draw in zip(told, draws, strict=True)]
+    if model.residual is not None:
+        base = [model.residual.base(key, c.key_frame_index) for key, c in zip(keys, told, strict=True)]
+        latents = model.residual.lacking(latents, torch.stack(base))
     hint, levels = augment_keys(model.schedule, keys, strengths, draws)
     timesteps = torch.stack([torch.randint(len(model.schedule), (), generator=draw) for draw in draws])
     noise = torch.stack([_noise(clip, draw) for clip, draw in zip(latents, draws, strict=True)])
