@@ -36,9 +36,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="venhancer-tiny", help="zoo name or config")
     parser.add_argument("--weights", help="weights in place of the model's own")
-    parser.add_argument("--clips", type=Path, default=ROOT.parent / "shared" / "data" / "bench", help="as VrestoreBench")
+    parser.add_argument(
+        "--clips", type=Path, default=ROOT.parent / "shared" / "data" / "bench", help="as VrestoreBench"
+    )
     parser.add_argument("--frames", type=int, default=5, help="of each clip")
-    parser.add_argument("--crop", type=int, nargs=2, default=(320, 480), metavar=("HEIGHT", "WIDTH"), help="clean pixels")
+    parser.add_argument(
+        "--crop", type=int, nargs=2, default=(320, 480), metavar=("HEIGHT", "WIDTH"), help="clean pixels"
+    )
     parser.add_argument("--out", type=Path, help="where the numbers are written as JSON")
     args = parser.parse_args()
     data = VrestoreBench(args.clips, max_frames=args.frames, crop_to=tuple(args.crop))
@@ -54,10 +58,16 @@ def main() -> None:
         for sample in data:
             with torch.no_grad():
                 restored = restorer.restore(sample["lq"], request)
-            scores.append([sharpness(restored), _mean(NIQE().score(restored)), _mean(PSNR().score(restored, sample["hq"]))])
+            scores.append(
+                [sharpness(restored), _mean(NIQE().score(restored)), _mean(PSNR().score(restored, sample["hq"]))]
+            )
         means = [sum(column) / len(scores) for column in zip(*scores, strict=True)]
         rows.append({"dial": dial, "value": value, **dict(zip(("sharpness", "niqe", "psnr_y"), means, strict=True))})
-        print("{dial:>10} {value:>5}: sharpness {sharpness:.3f}, NIQE {niqe:.2f}, PSNR-Y {psnr_y:.2f} dB".format(**rows[-1]))
+        print(
+            "{dial:>10} {value:>5}: sharpness {sharpness:.3f}, NIQE {niqe:.2f}, PSNR-Y {psnr_y:.2f} dB".format(
+                **rows[-1]
+            )
+        )
     report = {
         "model": args.model,
         "clips": data.clips,
