@@ -32,7 +32,7 @@ model = dict(
         ],
     ),
     text=dict(type="EmptyText", context_dim=64),
-    # What the enlarged key frames lack is generated, and not the whole picture: the network is spared learning to repeat
+    # What the enlarged key frames lack is generated, and not the whole picture: the network need not learn to repeat
     # what it was given. Deviations of that in the training clips, each latent channel's.
     residual_std=[
         *(0.279, 0.537, 0.528, 0.413, 0.642, 0.655, 0.486, 0.443, 0.607, 0.481, 0.641, 0.439),

@@ -80,8 +80,9 @@ class VideoControlNet(BaseAdapter, UNetEncoder):
     def open_ways(self) -> None:
         """Draw the ways in and out at random, as any other layer's: for a UNet that is as untrained as this is."""
         ways = [self.input_hint_block, self.hint_time_zero_linear, self.scale_cond[-1]]
-        for layer in [*ways, *(conv[0] for conv in self.zero_convs), self.middle_block_out[0]]:
-            layer.reset_parameters()
+        ways += [conv for zero_conv in [*self.zero_convs, self.middle_block_out] for conv in zero_conv.children()]
+        for layer in ways:
+            layer.reset_parameters()  # type: ignore[operator]
 
     def forward(
         self,

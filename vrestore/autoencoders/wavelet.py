@@ -40,6 +40,8 @@ class WaveletAutoencoder(Autoencoder):
             numbers, one a channel.
     """
 
+    band_std: Tensor
+
     def __init__(
         self,
         levels: int = 1,

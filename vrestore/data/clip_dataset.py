@@ -199,8 +199,7 @@ class ClipDataset(Dataset):
 
     def _large_enough(self, clips: list[Clip], too_small: str) -> list[Clip]:
         span = {clip: (self.frames - 1) * self.frame_stride[0] * self._skip(clip) + 1 for clip in clips}
-        least = self.crop_px or (least_side(self.scale),) * 2
-        least = tuple(math.ceil(side * self.shrink[0]) for side in least)
+        least = [math.ceil(side * self.shrink[0]) for side in self.crop_px or (least_side(self.scale),) * 2]
         bad = {
             clip: f"{clip.name} ({_longest(clip)} frames of {clip.width}x{clip.height})"
             for clip in clips

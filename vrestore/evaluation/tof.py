@@ -74,8 +74,9 @@ def flow(first_HW: np.ndarray, second_HW: np.ndarray) -> np.ndarray:
     """Optical flow (H, W, 2), horizontal before vertical, in pixels, from one uint8 luma image to the next."""
     import cv2
 
+    made = np.zeros((*first_HW.shape, 2), np.float32)
     return cv2.calcOpticalFlowFarneback(
-        first_HW, second_HW, None, PYRAMID_SCALE, LEVELS, WINDOW_PX, ITERATIONS, POLY_PX, POLY_SIGMA, 0
+        first_HW, second_HW, made, PYRAMID_SCALE, LEVELS, WINDOW_PX, ITERATIONS, POLY_PX, POLY_SIGMA, 0
     )
 
 

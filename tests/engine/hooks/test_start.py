@@ -55,7 +55,7 @@ def test_what_is_wrong_is_named(tmp_path, start):
 
 
 def test_a_part_may_begin_with_some_of_a_files_weights(tmp_path, start):
-    file, weights = start
+    _, weights = start
     more = {**weights, "deeper.3.weight": torch.ones(2), "deeper.4.bias": torch.ones(1)}
     save_file(more, tmp_path / "deeper.safetensors")
     config = changes(tmp_path / "deeper.safetensors")

@@ -1,4 +1,4 @@
-"""Generating what the key frames lack, in place of the whole picture: for networks that are small or trained briefly."""
+"""Generating what the key frames lack, in place of the whole picture: for small networks, or brief trainings."""
 
 from __future__ import annotations
 

@@ -282,9 +282,9 @@ class VEnhancer(TrainableVEnhancer):
         self._tell(ENCODED)
         x0 = self.denoise(noised, conditions, plan, draws, request)
         del noised, conditions, hint
-        if self.residual is not None:
+        if self.residual is not None and base is not None:
             x0 = self.residual.completed(x0, base)
-            del base
+        del base
         start = 0
         for block in self.autoencoder.decode_blocks(x0, clamp=False):
             stop = start + block.shape[1]
