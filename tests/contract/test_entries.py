@@ -34,7 +34,7 @@ def built(registry, config):
 def test_every_entry_has_a_tiny_config():
     assert set(own(BACKBONES)) == set(tiny.BACKBONES)
     assert set(own(MODELS)) == set(tiny.RESTORERS)
-    assert set(own(LOSSES)) == {**tiny.LOSSES, **tiny.AUXILIARY_LOSSES}.keys()
+    assert set(own(LOSSES)) == {**tiny.LOSSES, **tiny.AUXILIARY_LOSSES, **tiny.ADVERSARIAL_LOSSES}.keys()
     assert set(own(DEGRADATIONS)) == set(tiny.DEGRADATIONS)
 
 
