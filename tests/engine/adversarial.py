@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tests.engine.parts import TinyClips, TinyNet, tiny_config
-from vrestore.registry import BACKBONES, DATASETS, LOSSES
+from vrestore.registry import BACKBONES, DATASETS
 
 ADAM = {"type": "Adam", "lr": 1e-2, "betas": (0.9, 0.99)}
 
@@ -25,6 +25,9 @@ class TinyCleaningNet(TinyNet):
 @DATASETS.register_module()
 class TinySharpenedClips(TinyClips):
     """TinyClips with what they were before they were sharpened beside them."""
+
+    def __init__(self, crop_px=8, **settings):
+        super().__init__(size=crop_px, **settings)
 
     def __getitem__(self, draw):
         sample = super().__getitem__(draw)
@@ -57,6 +60,3 @@ def perceptual(**changes) -> dict:
         "untrained": True,
         **changes,
     }
-
-
-__all__ = ["ADAM", "LOSSES", "adversarial_config", "perceptual"]

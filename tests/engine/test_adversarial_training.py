@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from tests.engine.adversarial import ADAM, adversarial_config, perceptual
 from tests.engine.parts import PowerCut, assert_same_run, read_log, tiny_config, with_hook
 from vrestore import load_network, load_restorer
-from vrestore.checkpoints.architectures import ARCHITECTURES, Architecture, register_architecture
+from vrestore.checkpoints.architectures import ARCHITECTURES, Architecture
 from vrestore.engine.train import train
 from vrestore.errors import ConfigError, TrainingError
 
@@ -31,7 +31,7 @@ def state_of(path):
 
 @pytest.mark.parametrize(
     ("changes", "cut_at"),
-    [({"model.perceptual_loss": perceptual()}, 9), (ACCUMULATING, 9)],
+    [({"model.perceptual_loss": perceptual(), "channels_last": True}, 9), (ACCUMULATING, 9)],
     ids=["perceptual", "bf16-accumulation-more-steps-of-the-discriminator"],
 )
 def test_cut_and_resumed_run_equals_an_uninterrupted_one(tmp_path, changes, cut_at):
@@ -160,11 +160,10 @@ def test_a_checkpoint_is_a_network_of_its_own(trained, monkeypatch):
         detect=lambda names: {"flow.weight", "body.weight"} == {n for n in names if n.endswith("weight")},
         infer=lambda weights: {"channels": weights["flow.weight"].shape[0]},
     )
-    monkeypatch.setattr("vrestore.checkpoints.architectures.ARCHITECTURES", {**ARCHITECTURES, "Tiny": tiny})
+    monkeypatch.setitem(ARCHITECTURES, "Tiny", tiny)
     for file in ("iter_4.pth", "weights.safetensors"):
         network = load_network(trained / file)
         assert torch.equal(network.body.weight, load_file(trained / "weights.safetensors")["body.weight"])
-    assert register_architecture  # plug-ins add theirs by it
 
 
 def test_a_first_stage_is_where_it_starts(tmp_path):
@@ -194,6 +193,19 @@ def test_precision_of_the_command_line_holds_for_all(tmp_path):
     assert json.dumps(runner.cfg.optim_wrapper.to_dict()).count("AutocastOptimWrapper") == 2
 
 
+def test_a_discriminator_of_another_run_can_be_taken_up(trained, tmp_path):
+    optim = {name: {"optimizer": {"type": "SGD", "lr": 0.0}} for name in ("generator", "discriminator")}
+    parts = {name: str(trained / "iter_4.pth") for name in ("backbone", "discriminator")}
+    hooks = [{"type": "StartFromHook", "parts": parts}]
+    train(
+        adversarial_config(**SHORT, optim_wrapper=optim, custom_hooks=hooks, randomness={"seed": 9}), work_dir=tmp_path
+    )
+    one, two = state_of(trained / "iter_4.pth"), state_of(tmp_path / "iter_4.pth")
+    same = {name for name in one if torch.equal(one[name], two[name])}
+    moving = {name for name in one if name.endswith(("weight_u", "weight_v"))}  # they follow the weights by themselves
+    assert same - moving == set(one) - moving
+
+
 ONE = {"optimizer": ADAM}
 
 
@@ -216,6 +228,10 @@ ONE = {"optimizer": ADAM}
         ({"model.disc_steps": 0}, r"disc_steps must be a whole number >= 1, got 0"),
         ({"model.unsharpened_for": ["texture"]}, r"unsharpened_for must be a list of gan, pixel, perceptual, cleaning"),
         ({"model.perceptual_loss": perceptual(untrained=False)}, r"needs the weights of its vgg19: weights=dict\(url="),
+        (
+            {"train_dataloader.dataset": {"type": "TinySharpenedClips", "crop_px": 12, "frames": 2}},
+            r"clips of 12x12 pixels .* do not fit the discriminator .* of 8; nearest: crop_px=\(8, 8\) or \(16, 16\)",
+        ),
         ({"strategy": {"type": "FSDPStrategy"}}, r"several optimisers are not served with a strategy"),
         ({"model_wrapper_cfg": {"type": "MMDistributedDataParallel"}}, r"model_wrapper_cfg is not served with several"),
     ],

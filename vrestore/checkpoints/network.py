@@ -124,7 +124,12 @@ def load_exactly(
 
 
 def fill_from_file(
-    network: nn.Module, file: str | os.PathLike, *, dtype: torch.dtype | None = None, subject: str | None = None
+    network: nn.Module,
+    file: str | os.PathLike,
+    *,
+    dtype: torch.dtype | None = None,
+    subject: str | None = None,
+    part: str | None = None,
 ) -> None:
     """Load every weight of a file into a network that was built for it; memory holds the weights once.
 
@@ -133,27 +138,36 @@ def fill_from_file(
         file: weights under the network's own names or those of an official release.
         dtype: precision that the network is brought to; None leaves it its own.
         subject: beginning of the error's sentence; None names the file and the network.
+        part: what the network is called in files of several, such as ``discriminator``; None is the restoring one.
 
     Raises:
         WeightsError: the file cannot be read, or does not fit exactly.
     """
-    state, architecture = network_state(file), None
+    state, architecture = network_state(file, part), None
     if state.keys() != network.state_dict().keys():
         load_installed()
         architecture, state = identify(state, str(file))
     subject = subject or f"{file} for {type(network).__name__}"
-    load_exactly(network, state, subject, architecture, dtype=dtype, again=_reader(file, architecture))
+    load_exactly(network, state, subject, architecture, dtype=dtype, again=_reader(file, architecture, part))
 
 
-def _reader(weights: str | os.PathLike | Mapping[str, Any], architecture: Architecture | None) -> Reader | None:
+def _reader(
+    weights: str | os.PathLike | Mapping[str, Any], architecture: Architecture | None, part: str | None = None
+) -> Reader | None:
     """What reads a file's weights anew, under the architecture's names; None where that would be no gain."""
     if isinstance(weights, Mapping) or not is_mappable(weights):
         return None
     if architecture is None:
-        return lambda: network_state(weights)
-    return lambda: architecture.rename(network_state(weights))
+        return lambda: network_state(weights, part)
+    return lambda: architecture.rename(network_state(weights, part))
 
 
-def network_state(weights: str | os.PathLike | Mapping[str, Any]) -> StateDict:
-    """The network's part of a file or state dict; a file's tensors are read when they are used."""
-    return network_part(flatten(weights) if isinstance(weights, Mapping) else load_state_dict(weights, mapped=True))
+def network_state(weights: str | os.PathLike | Mapping[str, Any], part: str | None = None) -> StateDict:
+    """The network's part of a file or state dict, or the one called `part`, where there is such a one.
+
+    A file's tensors are read when they are used.
+    """
+    state = flatten(weights) if isinstance(weights, Mapping) else load_state_dict(weights, mapped=True)
+    inside = f"{part}."
+    named = {name.removeprefix(inside): value for name, value in state.items() if name.startswith(inside)}
+    return named if part is not None and named else network_part(state)

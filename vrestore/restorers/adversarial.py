@@ -10,7 +10,7 @@ import torch
 import torch.nn as nn
 from torch import Tensor
 
-from vrestore.errors import ConfigError
+from vrestore.errors import ConfigError, RequestError
 from vrestore.registry import BACKBONES, LOSSES, MODELS
 from vrestore.restorers.framewise import FramewiseRestorer
 from vrestore.restorers.regression import RegressionRestorer
@@ -100,6 +100,18 @@ class AdversarialRestorer(RegressionRestorer):
         self.discriminator = BACKBONES.build(self._training_cfg["discriminator"])
         self.register_buffer("step_counter", torch.zeros((), dtype=torch.long))
 
+    def check_training_size(self, height: int, width: int) -> None:
+        cfg = self._training_cfg["discriminator"] or {}
+        multiple = getattr(BACKBONES.get(str(cfg.get("type"))), "size_multiple", 1)
+        if height % multiple or width % multiple:
+            near = [(h, w) for h, w in (_multiples(height, width, multiple, up) for up in (False, True)) if h and w]
+            raise RequestError(
+                f"training clips of {height}x{width} pixels (height x width) do not fit the discriminator "
+                f"{cfg['type']}: their sides must be multiples of {multiple}; nearest: crop_px="
+                f"{' or '.join(map(str, near))}"
+            )
+        super().check_training_size(height, width)
+
     def generator_is_due(self, step: int) -> bool:
         """Whether the generator trains in a step, counted from 0."""
         return step >= self.disc_init_steps and (step + 1) % self.disc_steps == 0
@@ -185,6 +197,11 @@ class FramewiseAdversarialRestorer(AdversarialRestorer, FramewiseRestorer):
             `AdversarialRestorer`.
         restorer: what `FramewiseRestorer` takes.
     """
+
+
+def _multiples(height: int, width: int, of: int, up: bool) -> tuple[int, int]:
+    rows, columns = (-(-side // of) if up else side // of for side in (height, width))
+    return rows * of, columns * of
 
 
 @contextmanager

@@ -37,7 +37,9 @@ class StartFromHook(Hook):
     def before_run(self, runner) -> None:
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         for name, weights in self.parts.items():
-            fill_from_file(_part(model, name), file_at(weights), subject=f"{weights} for the part {name}")
+            called = "discriminator" if name == "discriminator" else None  # the other network of an adversarial file
+            subject = f"{weights} for the part {name}"
+            fill_from_file(_part(model, name), file_at(weights), subject=subject, part=called)
             runner.logger.info(f"{name} starts from {weights}")
 
 
