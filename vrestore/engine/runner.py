@@ -109,10 +109,10 @@ class Runner(MMEngineRunner):
             return self.strategy.shard(model)
         if model_wrapper_cfg is not None:
             return super().wrap_model(model_wrapper_cfg, model)
-        if are_several(self.cfg.optim_wrapper):
-            return share_weights(model)
         if self.cfg.get("sync_bn"):
             model = convert_sync_batchnorm(model, self.cfg.sync_bn)
+        if are_several(self.cfg.optim_wrapper):
+            return share_weights(model)
         return share_model(model, self.cfg.get("find_unused_parameters", False))
 
     def _init_model_weights(self) -> None:
