@@ -7,7 +7,7 @@ import pytest
 from vrestore.checkpoints.index import zoo
 from vrestore.checkpoints.weightless import weightless
 from vrestore.config import load_config
-from vrestore.engine.schedules import flat  # noqa: F401  (registers what training configs name)
+from vrestore.engine.several_optimisers import optimiser_parts, spelled_out
 from vrestore.evaluation.methods import Method
 from vrestore.evaluation.plan import build_metrics
 from vrestore.registry import DATASETS, HOOKS, MODELS, OPTIM_WRAPPERS, PARAM_SCHEDULERS
@@ -48,7 +48,8 @@ def test_what_trains_is_registered(name):
         assert "strategy" in config
     for scheduler in config.get("param_scheduler", []):
         assert PARAM_SCHEDULERS.get(scheduler["type"]) is not None
-    assert OPTIM_WRAPPERS.get(config.optim_wrapper["type"]) is not None
+    for part in optimiser_parts(spelled_out(config.optim_wrapper.to_dict())).values():
+        assert OPTIM_WRAPPERS.get(part["type"]) is not None
 
 
 @pytest.mark.parametrize(

@@ -200,7 +200,8 @@ def _check_what_the_root_builds(root: roots.Registry) -> None:
 
 # Whole methods: restore(frames_TCHW, request) -> frames_TCHW, and the three modes of forward for the Runner.
 MODELS = _registry("MODELS", "restorers", roots.MODELS)
-# Networks: frames or latents in, frames or latents out, with the parameter names of the official release.
+# Networks: frames or latents in, frames or latents out (of those that training alone needs: scores, features), with the
+# parameter names of the official release.
 BACKBONES = _registry("BACKBONES", "backbones")
 # Conditioning: turns conditions (video, text, noise level, …) into what a backbone adds to its features.
 ADAPTERS = _registry("ADAPTERS", "adapters")

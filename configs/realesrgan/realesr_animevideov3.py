@@ -1,6 +1,6 @@
-# SRVGGNetCompact x4 with 16 convolutions: realesr-animevideov3. Its training needs a perceptual and an adversarial
-# loss, which this project does not have yet; so there is none here. The degradations are in
-# ../degradations/realesrgan.py.
+# SRVGGNetCompact x4 with 16 convolutions: realesr-animevideov3.
+# The release tells neither its data nor its figures, so there is no training here; FramewiseAdversarialRestorer trains
+# this network as realesrgan_x4plus.py does its own.
 model = dict(
     type="FramewiseRestorer",
     backbone=dict(type="SRVGGNetCompact", mid_channels=64, num_convs=16, upscale_factor=4, act_type="prelu"),

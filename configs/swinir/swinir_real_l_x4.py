@@ -1,6 +1,6 @@
-# SwinIR-L x4 for real-world pictures (28.0 million parameters). Its training needs a perceptual and an adversarial
-# loss, which this project does not have yet; so there is none here. The degradations are in
-# ../degradations/realesrgan.py.
+# SwinIR-L x4 for real-world pictures (28.0 million parameters). It was trained on the degradations of BSRGAN with
+# pixel, perceptual and adversarial loss; those degradations are not here and its figures not known to us, so there is
+# no training here. FramewiseAdversarialRestorer trains this network as ../realesrgan/realesrgan_x4plus.py does its own.
 model = dict(
     type="FramewiseRestorer",
     backbone=dict(

@@ -34,7 +34,7 @@ def built(registry, config):
 def test_every_entry_has_a_tiny_config():
     assert set(own(BACKBONES)) == set(tiny.BACKBONES)
     assert set(own(MODELS)) == set(tiny.RESTORERS)
-    assert set(own(LOSSES)) == {**tiny.LOSSES, **tiny.AUXILIARY_LOSSES}.keys()
+    assert set(own(LOSSES)) == {**tiny.LOSSES, **tiny.AUXILIARY_LOSSES, **tiny.ADVERSARIAL_LOSSES}.keys()
     assert set(own(DEGRADATIONS)) == set(tiny.DEGRADATIONS)
 
 
@@ -431,6 +431,33 @@ def test_pixel_loss_is_zero_on_equals_and_differentiable(name):
     assert x.grad.abs().sum() > 0
     half = LOSSES.build({**tiny.LOSSES[name], "loss_weight": 0.5})
     assert half(x, 1 - x.detach()).item() == pytest.approx(far.item() / 2)
+
+
+@pytest.mark.parametrize("name", sorted(tiny.DISCRIMINATORS))
+def test_discriminator_judges_each_frame_and_trains_whole(name):
+    net = BACKBONES.build(tiny.DISCRIMINATORS[name])
+    frames = torch.rand(3, 3, 16, 24)
+    for _ in range(5):
+        net(frames)  # settles the norms of its weights
+    net.eval()
+    scores = net(frames)
+    assert len(scores) == 3
+    torch.testing.assert_close(torch.cat([net(frame[None]) for frame in frames]), scores, atol=1e-5, rtol=1e-4)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert (net(frames).float() - scores).abs().max() < 0.03
+    check_every_parameter_trains(net.train(), frames)
+
+
+@pytest.mark.parametrize("name", sorted(tiny.ADVERSARIAL_LOSSES))
+def test_adversarial_loss_falls_where_the_scores_say_what_they_should(name):
+    loss = LOSSES.build(tiny.ADVERSARIAL_LOSSES[name])
+    low, high = -torch.rand(2, 1, 4, 4), torch.rand(2, 1, 4, 4)
+    for is_disc in (True, False):
+        assert loss(high, True, is_disc=is_disc) < loss(low, True, is_disc=is_disc)
+        assert loss(low, False, is_disc=is_disc) < loss(high, False, is_disc=is_disc)
+    half = LOSSES.build({**tiny.ADVERSARIAL_LOSSES[name], "loss_weight": 0.5})
+    assert half(low, True).item() == pytest.approx(loss(low, True).item() / 2)
+    assert half(low, True, is_disc=True).item() == loss(low, True, is_disc=True).item()
 
 
 @pytest.mark.parametrize("name", sorted(tiny.DEGRADATIONS))

@@ -73,8 +73,17 @@ LATENT_BACKBONES = {
         **dict(context_dim=8, adapter=dict(type="VideoControlNet")),
     )
 }
+# net(frames_NCHW) -> scores_N1HW, and net(frames_NCHW, layers) -> features by layer: for training alone
+DISCRIMINATORS = {
+    "UNetDiscriminatorSN": dict(type="UNetDiscriminatorSN", mid_channels=4),
+    "UNetDiscriminatorWithSpectralNorm": dict(type="UNetDiscriminatorWithSpectralNorm", mid_channels=4),
+}
+VGG_CHANNELS = (4, 4, 8, 8, 8)
+FEATURE_BACKBONES = {"VGGFeatures": dict(type="VGGFeatures", channels=VGG_CHANNELS)}
 BACKBONES = {
     **CLIP_BACKBONES,
+    **DISCRIMINATORS,
+    **FEATURE_BACKBONES,
     **FLOW_BACKBONES,
     **IMAGE_BACKBONES,
     **LATENT_BACKBONES,
@@ -84,7 +93,9 @@ BACKBONES = {
 }
 
 
+ADVERSARIAL = dict(discriminator=DISCRIMINATORS["UNetDiscriminatorSN"], gan_loss=dict(type="GANLoss"))
 RESTORERS = {
+    "AdversarialRestorer": dict(type="AdversarialRestorer", backbone=BASICVSR, **ADVERSARIAL),
     "CascadeRestorer": dict(
         type="CascadeRestorer",
         stages=[
@@ -93,6 +104,7 @@ RESTORERS = {
         ],
         requests=[dict(scale=1), {}],
     ),
+    "FramewiseAdversarialRestorer": dict(type="FramewiseAdversarialRestorer", backbone=SRVGG, **ADVERSARIAL),
     "FramewiseRestorer": dict(type="FramewiseRestorer", backbone=SRVGG, batch_frames=2),
     # frames of noise are cuts to it, and its network would not be asked
     "InterpolationRestorer": dict(type="InterpolationRestorer", backbone=PAIR_BACKBONES["RIFE"], cut_below=None),
@@ -108,12 +120,17 @@ RESTORERS = {
         **dict(prompt="", steps=2, spacing="trailing", guidance_scale=1.0, untrained=True),
     ),
 }
-LOSSES = {name: dict(type=name) for name in ("L1Loss", "MSELoss", "CharbonnierLoss")}
+LOSSES = {
+    **{name: dict(type=name) for name in ("L1Loss", "MSELoss", "CharbonnierLoss")},
+    "PerceptualLoss": dict(type="PerceptualLoss", layer_weights={"2": 1.0}, channels=VGG_CHANNELS, untrained=True),
+}
 # loss(intermediates, lq, hq)
 AUXILIARY_LOSSES = {
     "CleaningLoss": dict(type="CleaningLoss"),
     "PhotometricFlowLoss": dict(type="PhotometricFlowLoss"),
 }
+# loss(scores, target_is_real, is_disc)
+ADVERSARIAL_LOSSES = {"GANLoss": dict(type="GANLoss")}
 DEGRADATIONS = {
     **{
         name: dict(type=name)

@@ -30,6 +30,18 @@ def test_real_world_samples_are_a_function_of_seed_and_index(clip_root, name):
     assert torch.equal(data[0]["hq"], UnsharpMask()(plain, None)[0])
 
 
+def test_what_was_before_sharpening_stays_beside_it(clip_root):
+    transforms = [dict(type="UnsharpMask", keep=True), dict(type="MirrorExtend")]
+    data = dataset(clip_root, "realesrgan", seed=3, transforms=transforms)
+    batch = clip_collate([data[0], data[1]])
+    plain = dataset(clip_root, "realesrgan", seed=3)
+    kept = batch["hq_unsharpened"]
+    assert kept.shape == batch["hq"].shape == (2, 10, 3, 32, 32)
+    assert torch.equal(kept[1, :5], plain[1]["hq"])
+    assert torch.equal(kept[1, 5:], kept[1, :5].flip(0))
+    assert torch.equal(UnsharpMask()(kept[0], None)[0], batch["hq"][0])
+
+
 def test_space_time_samples_hold_fewer_and_smaller_frames(clip_root):
     data = dataset(clip_root, "venhancer_space_time", frames=7, crop_px=(24, 32), transpose=False)
     shapes = set()

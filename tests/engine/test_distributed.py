@@ -8,6 +8,7 @@ import sys
 import pytest
 import torch
 
+from tests.engine.adversarial import adversarial_config
 from tests.engine.parts import assert_same_run, read_log, tiny_config
 from tests.paths import ROOT
 from vrestore.engine.processes import join_processes
@@ -38,6 +39,18 @@ def test_two_processes_do_what_one_does_with_twice_the_batch(two_processes, tmp_
     for one, two in zip(alone, shared, strict=True):
         assert (one.pop("mode"), set(one)) == (two.pop("mode"), set(two))
         assert one == pytest.approx(two, rel=1e-4)
+
+
+def test_two_processes_train_against_a_discriminator_as_one_does(two_processes, tmp_path):
+    folder, seen = two_processes
+    assert seen[0]["adversarial"] == seen[1]["adversarial"]
+    changes = {"model.backbone.dropout": 0.0, "train_cfg.max_iters": 8, "train_dataloader.batch_size": 4}
+    train(adversarial_config(**changes), work_dir=tmp_path)
+    alone, shared = read_log(tmp_path), read_log(folder / "adversarial")
+    assert len(alone) == len(shared) == 8 + 2
+    for one, two in zip(alone, shared, strict=True):
+        assert (one.pop("mode"), set(one)) == (two.pop("mode"), set(two))
+        assert one == pytest.approx(two, rel=1e-3, abs=1e-6)
 
 
 def test_every_clip_is_scored_once(two_processes):

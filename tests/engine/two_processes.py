@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 import torch.distributed
 
+from tests.engine.adversarial import adversarial_config
 from tests.engine.parts import clip_dataset, tiny_config, with_hook
 from vrestore.engine.processes import join_processes, leave_processes
 from vrestore.engine.stop import TrainingStopped
@@ -23,6 +24,11 @@ def main(folder: Path) -> None:
     config = tiny_config(**{"model.backbone.dropout": 0.0, "train_cfg.max_iters": 8})
     model = train(config, work_dir=folder / "shared", launcher="pytorch").model.module
     seen["parameters"] = [p.double().sum().item() for p in model.parameters()]
+
+    # The same with a discriminator and its own optimiser.
+    adversarial = adversarial_config(**{"model.backbone.dropout": 0.0, "train_cfg.max_iters": 8})
+    model = train(adversarial, work_dir=folder / "adversarial", launcher="pytorch").model
+    seen["adversarial"] = [t.double().sum().item() for t in model.state_dict().values()]
 
     accumulating = tiny_config(
         **{

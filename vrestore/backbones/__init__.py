@@ -15,6 +15,8 @@ from vrestore.backbones.spynet import SPyNet
 from vrestore.backbones.srvgg import SRVGGNetCompact
 from vrestore.backbones.swinir import SwinIR
 from vrestore.backbones.unet3d import UNet3D
+from vrestore.backbones.unet_discriminator import UNetDiscriminatorSN
+from vrestore.backbones.vgg import VGGFeatures
 from vrestore.backbones.videoinr import VideoINR
 from vrestore.backbones.zooming_slowmo import ZoomingSlowMo
 
@@ -34,6 +36,8 @@ __all__ = [
     "SpandrelImageNetwork",
     "SwinIR",
     "UNet3D",
+    "UNetDiscriminatorSN",
+    "VGGFeatures",
     "VideoINR",
     "ZoomingSlowMo",
 ]

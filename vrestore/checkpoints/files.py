@@ -28,6 +28,8 @@ NETWORK_PREFIXES = ("generator_ema.", "net_g_ema.", "generator.", "net_g.", "bac
 # What wrappers and trainers add to names or leave behind.
 WRAPPERS = ("module.", "_orig_mod.")
 STRAY = re.compile(r"(^|\.)step_counter$")
+# What only a training needs: it may be missing, or be left over.
+TRAINING_STATE = re.compile(r"^(discriminator\..*|step_counter)$")
 
 ZIP = b"PK"  # how files of torch.save begin since 1.6; older ones cannot be mapped
 
@@ -117,9 +119,16 @@ def network_part(state_dict: Mapping[str, Tensor]) -> StateDict:
     for prefix in NETWORK_PREFIXES:
         inside = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
         # A network may have parts of its own called `backbone`: then other names stand beside it.
-        if inside and (prefix != "backbone." or len(inside) == len(state)):
+        whole = sum(TRAINING_STATE.match(name) is None for name in state)
+        if inside and (prefix != "backbone." or len(inside) == whole):
             return inside
     return state
+
+
+def with_own_training_state(state_dict: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> StateDict:
+    """Weights with a model's own discriminator where they bring none, and without one where the model has none."""
+    state = {n: v for n, v in state_dict.items() if n in own or TRAINING_STATE.match(n) is None}
+    return state | {n: v for n, v in own.items() if n not in state and TRAINING_STATE.match(n) is not None}
 
 
 def sha256_of(path: str | os.PathLike, advance: Callable[[int], object] | None = None) -> str:

@@ -131,6 +131,7 @@ def fill_from_file(
     dtype: torch.dtype | None = None,
     subject: str | None = None,
     leave_out: Sequence[str] = (),
+    part: str | None = None,
 ) -> None:
     """Load every weight of a file into a network that was built for it; memory holds the weights once.
 
@@ -140,17 +141,18 @@ def fill_from_file(
         dtype: precision that the network is brought to; None leaves it its own.
         subject: beginning of the error's sentence; None names the file and the network.
         leave_out: glob patterns on the names of weights in the file that the network is to go without.
+        part: what the network is called in files of several, such as ``discriminator``; None is the restoring one.
 
     Raises:
         WeightsError: the file cannot be read, or what is taken of it does not fit exactly.
     """
-    state, architecture = _without(network_state(file), leave_out), None
+    state, architecture = _without(network_state(file, part), leave_out), None
     if state.keys() != network.state_dict().keys():
         load_installed()
-        architecture, state = identify(network_state(file), str(file))
+        architecture, state = identify(network_state(file, part), str(file))
         state = _without(state, leave_out)
     subject = subject or f"{file} for {type(network).__name__}"
-    again = None if leave_out else _reader(file, architecture)
+    again = None if leave_out else _reader(file, architecture, part)
     load_exactly(network, state, subject, architecture, dtype=dtype, again=again)
 
 
@@ -158,15 +160,23 @@ def _without(state: StateDict, patterns: Sequence[str]) -> StateDict:
     return {k: v for k, v in state.items() if not any(fnmatch.fnmatch(k, p) for p in patterns)} if patterns else state
 
 
-def _reader(weights: str | os.PathLike | Mapping[str, Any], architecture: Architecture | None) -> Reader | None:
+def _reader(
+    weights: str | os.PathLike | Mapping[str, Any], architecture: Architecture | None, part: str | None = None
+) -> Reader | None:
     """What reads a file's weights anew, under the architecture's names; None where that would be no gain."""
     if isinstance(weights, Mapping) or not is_mappable(weights):
         return None
     if architecture is None:
-        return lambda: network_state(weights)
-    return lambda: architecture.rename(network_state(weights))
+        return lambda: network_state(weights, part)
+    return lambda: architecture.rename(network_state(weights, part))
 
 
-def network_state(weights: str | os.PathLike | Mapping[str, Any]) -> StateDict:
-    """The network's part of a file or state dict; a file's tensors are read when they are used."""
-    return network_part(flatten(weights) if isinstance(weights, Mapping) else load_state_dict(weights, mapped=True))
+def network_state(weights: str | os.PathLike | Mapping[str, Any], part: str | None = None) -> StateDict:
+    """The network's part of a file or state dict, or the one called `part`, where there is such a one.
+
+    A file's tensors are read when they are used.
+    """
+    state = flatten(weights) if isinstance(weights, Mapping) else load_state_dict(weights, mapped=True)
+    inside = f"{part}."
+    named = {name.removeprefix(inside): value for name, value in state.items() if name.startswith(inside)}
+    return named if part is not None and named else network_part(state)

@@ -14,12 +14,19 @@ from safetensors import SafetensorError, safe_open
 
 from vrestore.checkpoints.architectures import identify
 from vrestore.checkpoints.download import fetch
-from vrestore.checkpoints.files import StateDict, check_sha256, flatten, network_part, read_file
+from vrestore.checkpoints.files import (
+    StateDict,
+    check_sha256,
+    flatten,
+    network_part,
+    read_file,
+    with_own_training_state,
+)
 from vrestore.checkpoints.index import Weights, closest_names, zoo
 from vrestore.checkpoints.interpolate import interpolate_weights
 from vrestore.checkpoints.lora import load_lora, with_own_lora
 from vrestore.checkpoints.materialise import as_dtype
-from vrestore.checkpoints.network import load_exactly, load_network, network_state
+from vrestore.checkpoints.network import fill_from_file, load_exactly, load_network, network_state
 from vrestore.checkpoints.recognised import foreign_state, restorer_of
 from vrestore.checkpoints.reference import REFERENCE, fill_with_reference
 from vrestore.checkpoints.stages import resolve_stages
@@ -111,8 +118,8 @@ def load_weights(restorer: BaseRestorer, file: WeightFiles) -> None:
     if hasattr(backbone, "attach_weights"):  # a network that its weights decide
         backbone.attach_weights(foreign_state(_given(file)), str(file))
         return
-    state = _flat_state(file)
     own = restorer.state_dict()
+    state = with_own_training_state(_flat_state(file), own)
     losses = tuple(f"{name}." for name, module in restorer.named_modules() if type(module) in _loss_classes())
     if any(name in own for name in state if not name.startswith(losses)):
         kept = {name: value for name, value in own.items() if name.startswith(losses) and name not in state}
@@ -216,6 +223,21 @@ def file_at(place: Place) -> Path:
         if path is None:
             raise
         raise WeightsError(f"{error}; or put it at {path}") from error
+
+
+def fill_network(network: torch.nn.Module, place: Place, purpose: str) -> None:
+    """Load every weight of a network from where its file is (see `file_at`), as `fill_from_file`.
+
+    Args:
+        network: what is filled.
+        place: where the file is.
+        purpose: what the network is for, as an error says it.
+
+    Raises:
+        WeightsError: the file is missing, cannot be downloaded, or does not fit exactly.
+    """
+    file = file_at(place)
+    fill_from_file(network, file, subject=f"{file} for {purpose}, {type(network).__name__},")
 
 
 def locate(weights: Weights) -> Path:

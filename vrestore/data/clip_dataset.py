@@ -66,7 +66,7 @@ class ClipDataset(Dataset):
 
     A sample is dict(lq float32 (T, 3, h, w), hq float32 (T, 3, H, W), both in [0, 1], record, clip): the degradation's
     record with two entries more: `source`, which holds where the window was cut and how it was turned, and `seed`, for
-    what a model draws of its own for this sample.
+    what a model draws of its own for this sample. `UnsharpMask(keep=True)` among the transforms adds `hq_unsharpened`.
 
     Raises:
         ConfigError: an argument out of range.
@@ -148,6 +148,8 @@ class ClipDataset(Dataset):
         # Drawn last, so that it moves no other draw; for models that draw noise of their own.
         record = {**record, "source": sample["source"], "seed": int(rng.integers(2**63 - 1))}
         pair = {"lq": lq, "hq": sample["hq"], "record": record, "clip": sample["clip"]}
+        if "hq_unsharpened" in sample:
+            pair["hq_unsharpened"] = sample["hq_unsharpened"]
         return {**pair, "prompt": sample["prompt"]} if self.captions else pair
 
     def _window(self, rng: np.random.Generator) -> dict[str, Any]:

@@ -30,7 +30,7 @@ def clip_collate(samples: list[dict], ragged: Sequence[str] = ()) -> dict[str, A
     if not samples:
         raise DataError("a batch needs at least one sample")
     batch: dict[str, Any] = {key: [sample.get(key) for sample in samples] for key in samples[0]}
-    for key in ("lq", "hq"):
+    for key in ("lq", "hq", "hq_unsharpened"):
         if key in batch and key not in ragged:
             batch[key] = _stack(key, batch[key], batch.get("clip"))
     return batch

@@ -119,13 +119,18 @@ class UnsharpMask(ClipTransform):
     """Sharpens the clean clip, as the real-world recipes do with their targets; goes among a dataset's `transforms`.
 
     Args:
+        keep: keep the clip as it was as the sample's ``hq_unsharpened``, which a discriminator sees in its stead (see
+            `vrestore.restorers.AdversarialRestorer`); transforms that cut or turn come before.
         settings: as the degradation of the same name takes them.
     """
 
-    def __init__(self, **settings: Any):
+    def __init__(self, keep: bool = False, **settings: Any):
+        self.keep = keep
         self._sharpen = degradations.UnsharpMask(**settings)
 
     def transform(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        if self.keep:
+            sample["hq_unsharpened"] = sample["hq"]
         sample["hq"], record = self._sharpen(sample["hq"], rng)
         return _note(sample, sharpened=record["weight"])
 
@@ -146,7 +151,9 @@ class MirrorExtend(ClipTransform):
     """Appends the clip in reverse: T frames become 2T, as recurrent networks are trained on septuplets."""
 
     def transform(self, sample: Sample, rng: np.random.Generator) -> Sample:
-        sample["hq"] = torch.cat([sample["hq"], sample["hq"].flip(0)])
+        for name in ("hq", "hq_unsharpened"):
+            if name in sample:
+                sample[name] = torch.cat([sample[name], sample[name].flip(0)])
         return _note(sample, mirrored=True)
 
 

@@ -4,6 +4,6 @@ import mmengine.hooks
 import mmengine.runner
 import mmengine.visualization  # noqa: F401  (fill MMEngine's registries, the parents of ours)
 
-from vrestore.engine import hooks, loops, optim, runner, sharding
+from vrestore.engine import cosine_restart, hooks, loops, optim, runner, several_optimisers, sharding
 
-__all__ = ["hooks", "loops", "optim", "runner", "sharding"]
+__all__ = ["cosine_restart", "hooks", "loops", "optim", "runner", "several_optimisers", "sharding"]

@@ -13,7 +13,7 @@ from mmengine.logging import HistoryBuffer
 from torch import Tensor
 
 from vrestore.checkpoints.architectures import compare
-from vrestore.checkpoints.files import load_state_dict, read_file
+from vrestore.checkpoints.files import load_state_dict, read_file, with_own_training_state
 from vrestore.checkpoints.lora import with_own_lora
 from vrestore.engine.files import write_text, write_whole
 from vrestore.errors import TrainingError, WeightsError
@@ -63,7 +63,7 @@ def load_weights(path: str | Path, model: torch.nn.Module) -> dict[str, Tensor]:
         state = {name: own[name] for name in own if not name.startswith("backbone.")} | {
             f"backbone.{name}": tensor for name, tensor in state.items()
         }
-    return dict(with_own_lora(state, own))
+    return dict(with_own_lora(with_own_training_state(state, own), own))
 
 
 def find_last_checkpoint(work_dir: str | Path) -> Path | None:

@@ -11,6 +11,7 @@ from mmengine.device import get_device
 from vrestore.config import check_keys
 from vrestore.engine.hooks import DEFAULT_HOOKS
 from vrestore.engine.optim import check_precision
+from vrestore.engine.several_optimisers import are_several, optimiser_parts
 from vrestore.errors import ConfigError, RegistryError, RequestError
 from vrestore.registry import (
     DATA_SAMPLERS,
@@ -151,29 +152,52 @@ def _check_parts(cfg: Mapping[str, Any]) -> None:
             check_type(DATA_SAMPLERS, loader["sampler"], f"{name}.sampler", dataset=None, seed=None)
         whole(loader, "batch_size", name, default=1 if name == "val_dataloader" else None)
         whole(loader, "num_workers", name, default=0, least=0)
-    optimizer = cfg["optim_wrapper"].get("optimizer")
-    if optimizer is None and "constructor" not in cfg["optim_wrapper"]:
-        raise ConfigError("optim_wrapper needs optimizer=dict(type='Adam', lr=…)")
-    if optimizer is not None:
-        check_type(OPTIMIZERS, optimizer, "optim_wrapper.optimizer", params=None)
-    wrapper = {key: value for key, value in cfg["optim_wrapper"].items() if key not in ("constructor", "paramwise_cfg")}
-    check_type(OPTIM_WRAPPERS, wrapper, "optim_wrapper", type="AutocastOptimWrapper")
-    schedulers = cfg.get("param_scheduler") or []
-    for i, scheduler in enumerate(schedulers if isinstance(schedulers, list | tuple) else [schedulers]):
-        check_type(PARAM_SCHEDULERS, scheduler, f"param_scheduler[{i}]", optimizer=None)
-        if scheduler.get("by_epoch", False):
-            raise ConfigError(
-                f"param_scheduler[{i}].by_epoch=True is not served: a stream has no epochs; count iterations"
-            )
-        begin, end = scheduler.get("begin", 0), scheduler.get("end", cfg["train_cfg"]["max_iters"])
-        if end <= begin < cfg["train_cfg"]["max_iters"]:
-            raise ConfigError(f"param_scheduler[{i}] ends at {end}, before it begins at {begin}")
+    for name, wrapper in optimiser_parts(cfg["optim_wrapper"]).items():
+        _check_optimiser(wrapper, f"optim_wrapper.{name}" if name else "optim_wrapper")
+    _check_schedules(cfg)
     for name, hook in (cfg.get("default_hooks") or {}).items():
         if hook is not None:
             check_hook(hook, f"default_hooks.{name}", DEFAULT_HOOKS.get(name, {}))
     for i, hook in enumerate(cfg.get("custom_hooks") or []):
         check_hook(hook, f"custom_hooks[{i}]")
     check_type(LOOPS, cfg["train_cfg"], "train_cfg", type="StreamTrainLoop", runner=None, dataloader=None)
+
+
+def _check_optimiser(wrapper: Mapping[str, Any], where: str) -> None:
+    optimizer = wrapper.get("optimizer")
+    if optimizer is None and "constructor" not in wrapper:
+        raise ConfigError(f"{where} needs optimizer=dict(type='Adam', lr=…)")
+    if optimizer is not None:
+        check_type(OPTIMIZERS, optimizer, f"{where}.optimizer", params=None)
+    own = {key: value for key, value in wrapper.items() if key not in ("constructor", "paramwise_cfg")}
+    check_type(OPTIM_WRAPPERS, own, where, type="AutocastOptimWrapper")
+
+
+def _check_schedules(cfg: Mapping[str, Any]) -> None:
+    """The schedules of one optimiser or of all, or, by their names, of each."""
+    given, parts = cfg.get("param_scheduler") or [], optimiser_parts(cfg["optim_wrapper"])
+    groups = {"param_scheduler": given}
+    if isinstance(given, Mapping) and "type" not in given:
+        for name in given:
+            if name not in parts or not name:
+                own = f"there are {', '.join(parts)}" if are_several(cfg["optim_wrapper"]) else "there is one for all"
+                raise ConfigError(f"param_scheduler.{name} names no optimiser; {own}")
+        for name in parts:
+            if name not in given:
+                raise ConfigError(f"param_scheduler lacks {name}; give it its own list of schedules, or []")
+        groups = {f"param_scheduler.{name}": schedules for name, schedules in given.items()}
+    for where, schedules in groups.items():
+        for i, scheduler in enumerate(schedules if isinstance(schedules, list | tuple) else [schedules]):
+            _check_schedule(scheduler, f"{where}[{i}]", cfg["train_cfg"]["max_iters"])
+
+
+def _check_schedule(scheduler: Any, where: str, max_iters: int) -> None:
+    check_type(PARAM_SCHEDULERS, scheduler, where, optimizer=None)
+    if scheduler.get("by_epoch", False):
+        raise ConfigError(f"{where}.by_epoch=True is not served: a stream has no epochs; count iterations")
+    begin, end = scheduler.get("begin", 0), scheduler.get("end", max_iters)
+    if end <= begin < max_iters:
+        raise ConfigError(f"{where} ends at {end}, before it begins at {begin}")
 
 
 def check_hook(cfg: Any, where: str, default: Mapping[str, Any] = MappingProxyType({})) -> None:
@@ -213,6 +237,10 @@ def _check_strategy(cfg: Mapping[str, Any]) -> None:
     if cfg.get("strategy") is None:
         return
     check_type(STRATEGIES, cfg["strategy"], "strategy")
+    if are_several(cfg["optim_wrapper"]):
+        raise ConfigError(
+            "several optimisers are not served with a strategy; leave it out, or train with one optimiser"
+        )
     if cfg["optim_wrapper"].get("precision") == "fp16":
         raise ConfigError("fp16 is not served with a strategy: its loss scale would differ among processes; use bf16")
     if cfg.get("val_evaluator") is not None:
@@ -229,9 +257,19 @@ def _check_strategy(cfg: Mapping[str, Any]) -> None:
 
 
 def _check_steps(cfg: Mapping[str, Any], max_iters: int) -> None:
-    wrapper = cfg["optim_wrapper"]
-    check_precision(wrapper.get("precision", "fp32"), get_device())
-    count = whole(wrapper, "accumulative_counts", "optim_wrapper", default=1)
+    counts = {}
+    for name, wrapper in optimiser_parts(cfg["optim_wrapper"]).items():
+        check_precision(wrapper.get("precision", "fp32"), get_device())
+        where = f"optim_wrapper.{name}" if name else "optim_wrapper"
+        counts[name] = whole(wrapper, "accumulative_counts", where, default=1)
+    if len(set(counts.values())) > 1:
+        told = ", ".join(f"{name}: {count}" for name, count in counts.items())
+        raise ConfigError(f"optim_wrapper: all parts must have the same accumulative_counts, got {told}")
+    if are_several(cfg["optim_wrapper"]) and cfg.get("model_wrapper_cfg") is not None:
+        raise ConfigError(
+            "model_wrapper_cfg is not served with several optimisers: they average the gradients themselves"
+        )
+    count = next(iter(counts.values()))
     checkpoint = (cfg.get("default_hooks") or {}).get("checkpoint") or {}
     interval = whole(checkpoint, "interval", "default_hooks.checkpoint", default=1000)
     for name, value in (("default_hooks.checkpoint.interval", interval), ("train_cfg.max_iters", max_iters)):

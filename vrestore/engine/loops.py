@@ -142,11 +142,11 @@ class StreamTrainLoop(BaseLoop):
             every += clips
             whole = len(finite) == len(clips)  # one loss an iteration, as everything but unusual training steps has it
             bad += [names for i, names in enumerate(clips) if not (finite[i] if whole else all(finite))]
-        what = "the loss" if bad else "the gradient"
+        what = f"the {'loss' if bad else 'gradient'}{f' of the {error.part}' if error.part else ''}"
         names = sorted({name for names in bad or every for name in names})
         return (
             f"{what} is NaN or infinite at iteration {self.iter + 1}, in the batch of the clips {', '.join(names)}; "
-            f"no step was made, and {self.runner.describe_last_checkpoint()}"
+            f"no step was made{' of it' if error.part else ''}, and {self.runner.describe_last_checkpoint()}"
         )
 
 

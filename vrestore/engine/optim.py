@@ -14,6 +14,7 @@ from mmengine.optim import OptimWrapper
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 
+from vrestore.engine.processes import average_gradients
 from vrestore.errors import ConfigError
 from vrestore.registry import OPTIM_WRAPPERS
 
@@ -26,11 +27,12 @@ class NonFiniteError(ArithmeticError):
 
     Attributes:
         losses_finite: for each iteration since the last step, whether its loss in this process was finite.
+        part: of the model that the optimiser trains; '' is the whole.
     """
 
-    def __init__(self, losses_finite: list[bool]):
+    def __init__(self, losses_finite: list[bool], part: str = ""):
         super().__init__("a loss or gradient is NaN or infinite")
-        self.losses_finite = losses_finite
+        self.losses_finite, self.part = losses_finite, part
 
 
 @OPTIM_WRAPPERS.register_module(name=["AutocastOptimWrapper", "OptimWrapper"])
@@ -47,6 +49,9 @@ class AutocastOptimWrapper(OptimWrapper):
         frozen: parameters that get no update for now: their gradients are dropped before each step. Dropping works
             under distributed training too, where switching `requires_grad` would upset the gradient exchange.
         stepped: whether the last `update_params` made an optimiser step.
+        part: of the model that it trains, where there are several; '' is the whole.
+        norm_name: name of the gradients' norm in the log.
+        shares_gradients: average the gradients over all processes before a step, where nothing else does.
 
     Raises:
         ConfigError: an unknown precision, or fp16 without CUDA.
@@ -67,6 +72,7 @@ class AutocastOptimWrapper(OptimWrapper):
         self.scaler = torch.amp.GradScaler(self.device.type) if precision == "fp16" else None
         self.frozen: list[nn.Parameter] = []
         self.stepped = False
+        self.part, self.norm_name, self.shares_gradients = "", "grad_norm", False
         self._losses_finite: list[bool] = []  # one an iteration since the last step
         self._skipped_steps = 0
 
@@ -86,6 +92,9 @@ class AutocastOptimWrapper(OptimWrapper):
         super().update_params(loss, step_kwargs, zero_kwargs)
 
     def backward(self, loss: Tensor, **kwargs) -> None:
+        if not loss.requires_grad:  # all that it trains is frozen for now
+            self._inner_count += 1
+            return
         if self.scaler is not None:
             loss = self.scaler.scale(loss)
         super().backward(loss, **kwargs)
@@ -93,6 +102,8 @@ class AutocastOptimWrapper(OptimWrapper):
     def step(self, **kwargs) -> None:
         for parameter in self.frozen:
             parameter.grad = None
+        if self.shares_gradients:
+            average_gradients([p for group in self.optimizer.param_groups for p in group["params"]])
         if self.scaler is not None:
             self.scaler.unscale_(self.optimizer)
         losses_finite, self._losses_finite = self._losses_finite, []
@@ -100,10 +111,10 @@ class AutocastOptimWrapper(OptimWrapper):
         # fp16 overflows now and then by design: such a step is left out and the loss scale lowered.
         self._skipped_steps = 0 if self.stepped else self._skipped_steps + 1
         if self._skipped_steps > (0 if self.scaler is None else MOST_SKIPPED_STEPS):
-            raise NonFiniteError(losses_finite)
+            raise NonFiniteError(losses_finite, self.part)
         if self.scaler is None:
             self.optimizer.step(**kwargs)
-        else:
+        elif any(p.grad is not None for group in self.optimizer.param_groups for p in group["params"]):
             self.scaler.step(self.optimizer, **kwargs)
             self.scaler.update()
 
@@ -132,7 +143,7 @@ class AutocastOptimWrapper(OptimWrapper):
         norm = float(measured.full_tensor() if isinstance(measured, DTensor) else measured)  # of sharded gradients
         if self.clip_grad_kwargs and not by_norm:
             self.clip_func(parameters, **self.clip_grad_kwargs)
-        self.message_hub.update_scalar("train/grad_norm", norm)
+        self.message_hub.update_scalar(f"train/{self.norm_name}", norm)
         return norm
 
 

@@ -14,6 +14,7 @@ from mmengine.dist import get_world_size, is_main_process
 
 from vrestore.engine.checks import clip_shape
 from vrestore.engine.optim import DTYPES
+from vrestore.engine.several_optimisers import optimiser_parts
 from vrestore.engine.sharding import UNITS
 from vrestore.memory import GIB, free_memory_bytes
 from vrestore.restorers.base import BaseRestorer
@@ -98,7 +99,7 @@ def step_memory(model: nn.Module, cfg: Mapping[str, Any], shards: int = 1) -> St
     shape = clip_shape(cfg)
     if shape is None or not isinstance(model, BaseRestorer):
         return None
-    wrapper = cfg["optim_wrapper"]
+    wrapper = next(iter(optimiser_parts(cfg["optim_wrapper"]).values()))
     stages = model.training_need(
         cfg["train_dataloader"]["batch_size"], *shape, DTYPES[wrapper.get("precision", "fp32")]
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
@@ -62,6 +62,34 @@ def leave_processes() -> None:
     """Leave the others once all of them have come here: gloo aborts a process whose partner left it talking."""
     torch.distributed.barrier()
     torch.distributed.destroy_process_group()
+
+
+def share_weights(model: torch.nn.Module) -> torch.nn.Module:
+    """`model` with the main process's weights and buffers in every process; its optimisers average the gradients."""
+    for tensor in [*model.parameters(), *model.buffers()]:
+        torch.distributed.broadcast(tensor.data, 0)
+    return model
+
+
+@torch.no_grad()
+def average_gradients(parameters: Sequence[torch.nn.Parameter]) -> None:
+    """Put the mean of all processes' gradients in their place; where only some have one, the others count as zero."""
+    if not parameters:
+        return
+    there = torch.tensor([float(p.grad is not None) for p in parameters], device=parameters[0].device)
+    torch.distributed.all_reduce(there, torch.distributed.ReduceOp.MAX)
+    shared = [p for p, some in zip(parameters, there.tolist(), strict=True) if some]
+    for parameter in shared:
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+    gradients = [p.grad for p in shared if p.grad is not None]
+    for dtype in {gradient.dtype: None for gradient in gradients}:
+        alike = [gradient for gradient in gradients if gradient.dtype == dtype]
+        flat = torch.cat([gradient.reshape(-1) for gradient in alike])
+        torch.distributed.all_reduce(flat)
+        flat /= torch.distributed.get_world_size()
+        for gradient, mean in zip(alike, flat.split([gradient.numel() for gradient in alike]), strict=True):
+            gradient.copy_(mean.view(gradient.shape))
 
 
 def share_model(model: torch.nn.Module, find_unused_parameters: bool = False) -> MMDistributedDataParallel:

@@ -30,7 +30,8 @@ from vrestore.engine.hooks import DEFAULT_HOOKS, SafeCheckpointHook, TrainedEMAH
 from vrestore.engine.loaders import build_dataloader
 from vrestore.engine.loops import StreamTrainLoop
 from vrestore.engine.optim import AutocastOptimWrapper
-from vrestore.engine.processes import join_processes, share_model
+from vrestore.engine.processes import join_processes, share_model, share_weights
+from vrestore.engine.several_optimisers import are_several, optimiser_parts
 from vrestore.engine.sharding import ShardedStrategy, gathered, spread_optimiser_state
 from vrestore.engine.stop import StopRequest, TrainingStopped
 from vrestore.errors import ConfigError, WeightsError
@@ -110,6 +111,8 @@ class Runner(MMEngineRunner):
             return super().wrap_model(model_wrapper_cfg, model)
         if self.cfg.get("sync_bn"):
             model = convert_sync_batchnorm(model, self.cfg.sync_bn)
+        if are_several(self.cfg.optim_wrapper):
+            return share_weights(model)
         return share_model(model, self.cfg.get("find_unused_parameters", False))
 
     def _init_model_weights(self) -> None:
@@ -195,7 +198,8 @@ class Runner(MMEngineRunner):
 
     def train(self) -> nn.Module:
         with self.stop_request, warnings.catch_warnings():
-            if self.accumulative_counts > 1:  # the schedule counts iterations, of which the first makes no step yet
+            # The schedule counts iterations, of which the first may make no step yet.
+            if self.accumulative_counts > 1 or are_several(self.cfg.optim_wrapper):
                 warnings.filterwarnings("ignore", "Detected call of `scheduler.step")
             return super().train()
 
@@ -204,7 +208,7 @@ class Runner(MMEngineRunner):
         """Iterations of one optimiser step."""
         wrapper = self.optim_wrapper
         if isinstance(wrapper, dict):  # not built yet
-            return wrapper.get("accumulative_counts", 1)
+            return max(part.get("accumulative_counts", 1) for part in optimiser_parts(wrapper).values())
         parts = wrapper.values() if isinstance(wrapper, OptimWrapperDict) else [wrapper]
         return max(part._accumulative_counts for part in parts)
 

@@ -20,6 +20,7 @@ from vrestore.engine.export import export_lora, export_weights
 from vrestore.engine.plan import check_memory
 from vrestore.engine.processes import processes
 from vrestore.engine.runner import Runner
+from vrestore.engine.several_optimisers import check_optimisers, spelled_out
 from vrestore.engine.work_dir import set_earlier_run_aside
 from vrestore.errors import ConfigError, WeightsError
 from vrestore.registry import MODELS
@@ -93,9 +94,7 @@ def prepare_config(
     default_dir = Path("work_dirs") / (Path(filename).stem if filename else "run")
     plain["work_dir"] = str(work_dir or plain.get("work_dir") or default_dir)
     if isinstance(plain.get("optim_wrapper"), dict):
-        plain["optim_wrapper"].setdefault("type", "AutocastOptimWrapper")
-        if amp is not None:
-            plain["optim_wrapper"]["precision"] = amp
+        plain["optim_wrapper"] = spelled_out(plain["optim_wrapper"], precision=amp)
     if isinstance(plain.get("val_dataloader"), dict):
         plain["val_dataloader"].setdefault("batch_size", 1)
         if plain["val_dataloader"].get("sampler") is None:
@@ -136,7 +135,10 @@ def _build_runner(cfg: Config, resume: bool | str | Path) -> Runner:
     """The Runner, once it is sure that its model can be built and its checkpoint is the model's."""
     set_random_seed(cfg.randomness.seed)
     model = MODELS.build(cfg.model)
+    check_optimisers(model, cfg.optim_wrapper)
     check_training_size(model, cfg)
+    if isinstance(model, BaseRestorer):
+        model.build_for_training()
     check_memory(model, cfg)
     path = find_last_checkpoint(cfg.work_dir) if resume is True else resume or None
     if path is None:

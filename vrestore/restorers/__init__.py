@@ -1,5 +1,6 @@
 """Whole restoration methods, what a config's `model` names (MODELS)."""
 
+from vrestore.restorers.adversarial import AdversarialRestorer, FramewiseAdversarialRestorer
 from vrestore.restorers.base import BaseRestorer
 from vrestore.restorers.capabilities import Capabilities, Scales
 from vrestore.restorers.cascade import CascadeRestorer
@@ -13,9 +14,11 @@ from vrestore.restorers.space_time import SpaceTimeRestorer
 from vrestore.restorers.venhancer import VEnhancer
 
 __all__ = [
+    "AdversarialRestorer",
     "BaseRestorer",
     "Capabilities",
     "CascadeRestorer",
+    "FramewiseAdversarialRestorer",
     "FramewiseRestorer",
     "InterpolationRestorer",
     "RegressionRestorer",

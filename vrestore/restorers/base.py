@@ -37,12 +37,16 @@ class BaseRestorer(BaseModel):
             interpolated.
         weights_dtype: precision that they are loaded in; None is the network's own.
         may_run_untrained: whether it is meant to run with random weights, as tests and timings do.
+        averaged_part: the part of which a training keeps a running average; '' is the whole.
+        optimised_parts: the parts that train with an optimiser each; empty is one for all.
         on_progress: told by restorers that work long on one clip how much of it is done, 0 to 1.
     """
 
     weight_files: dict[str, WeightFiles] = {}
     weights_dtype: str | None = None
     may_run_untrained: bool = False
+    averaged_part: str = ""
+    optimised_parts: tuple[str, ...] = ()
     on_progress: Callable[[float], None] | None = None
 
     def __init__(self, data_preprocessor: dict | None = None, init_cfg: dict | None = None):
@@ -181,6 +185,14 @@ class BaseRestorer(BaseModel):
 
     def part_loaded(self, part: str) -> None:
         """Called when the weights of a part (see `weight_files`) were loaded."""
+
+    def build_for_training(self) -> None:
+        """Build what only a training needs, such as a discriminator; called once before one, and before its optimisers.
+
+        Raises:
+            ConfigError: the config does not tell all of it.
+            WeightsError: weights that it needs cannot be had.
+        """
 
     def check_training_size(self, height: int, width: int) -> None:
         """Refuse clean training clips of a size that the network cannot be trained on; called before any work.

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import torch.nn as nn
 from torch import Tensor
 
@@ -96,10 +99,23 @@ class RegressionRestorer(BaseRestorer):
         return self.backbone(lq)
 
     def loss(self, lq: Tensor, hq: Tensor, record: list | None = None) -> dict[str, Tensor]:
+        return self.regression_losses(*self.predict_clips(lq), lq, hq)
+
+    def predict_clips(self, lq: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Restored clips, and what the network returns beside them where a loss asks for it."""
         if not self.auxiliary_losses:
-            prediction, intermediates = self.run_network(lq), {}
-        else:
-            prediction, intermediates = self.backbone(lq, return_intermediates=True)
+            return self.run_network(lq), {}
+        return self.backbone(lq, return_intermediates=True)
+
+    def regression_losses(
+        self,
+        prediction: Tensor,
+        intermediates: dict[str, Tensor],
+        lq: Tensor,
+        hq: Tensor,
+        targets: Mapping[str, Tensor] = MappingProxyType({}),
+    ) -> dict[str, Tensor]:
+        """Pixel and auxiliary losses of a prediction; `targets` are clean clips for single losses in place of `hq`."""
         if prediction.shape != hq.shape:
             raise ConfigError(
                 f"the network makes {tuple(prediction.shape)} (B, T, C, H, W) of {tuple(lq.shape)}, the clean clips "
@@ -107,5 +123,5 @@ class RegressionRestorer(BaseRestorer):
             )
         losses = {"loss_pixel": self.pixel_loss(prediction, hq)}
         for name, auxiliary in self.auxiliary_losses.items():
-            losses[f"loss_{name}"] = auxiliary(intermediates, lq, hq)
+            losses[f"loss_{name}"] = auxiliary(intermediates, lq, targets.get(name, hq))
         return losses

@@ -3,6 +3,7 @@
 from vrestore.checkpoints.families import (
     basicvsr,
     basicvsr_plusplus,
+    discriminator,
     edvr,
     iconvsr,
     openclip,
@@ -13,6 +14,7 @@ from vrestore.checkpoints.families import (
     swinir,
     vae,
     venhancer,
+    vgg,
     videoinr,
     zooming_slowmo,
 )
@@ -20,6 +22,7 @@ from vrestore.checkpoints.families import (
 __all__ = [
     "basicvsr",
     "basicvsr_plusplus",
+    "discriminator",
     "edvr",
     "iconvsr",
     "openclip",
@@ -30,6 +33,7 @@ __all__ = [
     "swinir",
     "vae",
     "venhancer",
+    "vgg",
     "videoinr",
     "zooming_slowmo",
 ]

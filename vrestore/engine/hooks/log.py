@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 
 from vrestore.engine.checkpoint import HISTORY_STEPS
 from vrestore.engine.files import write_text
@@ -115,18 +116,31 @@ class LogHook(Hook):
 
 
 def _gradient_norm(runner) -> dict[str, float]:
-    """Norm of the last step's gradient before clipping; nothing before the first step."""
-    history = runner.message_hub.log_scalars.get("train/grad_norm")
-    return {} if history is None else {"grad_norm": float(history.current())}
+    """Norm of the last step's gradient before clipping, of each optimiser; nothing before the first step."""
+    norms = {name: h for name, h in runner.message_hub.log_scalars.items() if name.startswith("train/grad_norm")}
+    return {name.removeprefix("train/"): float(history.current()) for name, history in sorted(norms.items())}
 
 
 def learning_rates(runner) -> dict[str, float]:
-    """The base learning rate as ``lr``; parameter groups of other rates as ``lr_<i>``."""
-    rates = runner.optim_wrapper.get_lr()
+    """The base learning rate as ``lr``; parameter groups of other rates as ``lr_<i>``.
+
+    Of several optimisers that is the first; the others' rates are ``lr_<part>`` and ``lr_<part>_<i>``.
+    """
+    wrapper = runner.optim_wrapper
+    if not isinstance(wrapper, OptimWrapperDict):
+        return _rates(wrapper, "lr")
+    rates: dict[str, float] = {}
+    for name, part in wrapper.items():
+        rates |= _rates(part, f"lr_{name}" if rates else "lr")
+    return rates
+
+
+def _rates(wrapper: OptimWrapper, title: str) -> dict[str, float]:
+    rates = wrapper.get_lr()
     groups = [rate for name, values in rates.items() if name.endswith("lr") and name != "base_lr" for rate in values]
     base = rates["base_lr"][0] if "base_lr" in rates else groups[0]
     others = sorted({rate for rate in groups if rate != base}, reverse=True)
-    return {"lr": base, **{f"lr_{i}": rate for i, rate in enumerate(others, 1)}}
+    return {title: base, **{f"{title}_{i}": rate for i, rate in enumerate(others, 1)}}
 
 
 def drop_lines_after(path: Path, iteration: int) -> None:

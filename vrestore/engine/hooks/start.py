@@ -40,8 +40,9 @@ class StartFromHook(Hook):
     def before_run(self, runner) -> None:
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         for name, weights in self.parts.items():
-            subject = f"{weights} for the part {name}"
-            fill_from_file(_part(model, name), file_at(weights), subject=subject, leave_out=self.leave_out)
+            called = "discriminator" if name == "discriminator" else None  # the other network of an adversarial file
+            subject, file = f"{weights} for the part {name}", file_at(weights)
+            fill_from_file(_part(model, name), file, subject=subject, leave_out=self.leave_out, part=called)
             runner.logger.info(f"{name} starts from {weights}")
 
 

@@ -36,7 +36,9 @@ class TrainedEMAHook(Hook):
         self._resumed: dict[str, Tensor] = {}
 
     def before_train(self, runner) -> None:
-        trained = {name: p for name, p in _model(runner).named_parameters() if p.requires_grad}
+        part = getattr(_model(runner), "averaged_part", "")
+        inside = f"{part}." if part else ""
+        trained = {n: p for n, p in _model(runner).named_parameters() if p.requires_grad and n.startswith(inside)}
         self.average = {name: p.detach().clone() for name, p in trained.items()}
         for name, whole in self._resumed.items():
             if name in self.average:
