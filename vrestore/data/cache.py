@@ -15,7 +15,8 @@ from torch import Tensor
 
 from vrestore.data.clips import Clip
 from vrestore.data.progress import tracked
-from vrestore.errors import ConfigError, MediaError
+from vrestore.disk import move_into_place, why_unwritten
+from vrestore.errors import ConfigError, DataError, MediaError
 
 GIB = 2**30
 BLOCK_FRAMES = 64  # decoded at a time while a file of the cache is written
@@ -90,7 +91,10 @@ class DiskCache(ClipCache):
         return self._mapped[clip.path]
 
     def _map_or_make(self, clip: Clip) -> Tensor | None:
-        file = self.folder / f"{clip.path.stem[:40]}-{_fingerprint(clip.path)}.npy"
+        try:
+            file = self.folder / f"{clip.path.stem[:40]}-{_fingerprint(clip.path)}.npy"
+        except OSError:  # it is gone or closed; reading it says so
+            return None
         frames = _map(file, clip)
         if frames is None:
             with suppress(MediaError):  # a damaged clip is read window by window, like one that does not fit
@@ -155,16 +159,25 @@ def _map(file: Path, clip: Clip) -> Tensor | None:
 
 
 def _write(file: Path, clip: Clip) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_name(f".{file.name}.{uuid.uuid4().hex}.part")
     shape = (clip.n_frames, 3, clip.height, clip.width)
+    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
     try:
-        frames = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
-        for start in range(0, clip.n_frames, BLOCK_FRAMES):
-            count = min(BLOCK_FRAMES, clip.n_frames - start)
-            frames[start : start + count] = clip.read(start, count).numpy()
-        frames.flush()
-        del frames
-        os.replace(partial, file)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        # Written, not mapped: a full disk kills a process that writes to a mapping of a file.
+        with open(partial, "wb") as target:
+            np.lib.format.write_array_header_1_0(target, header)
+            for start in range(0, clip.n_frames, BLOCK_FRAMES):
+                count = min(BLOCK_FRAMES, clip.n_frames - start)
+                target.write(clip.read(start, count).contiguous().numpy().data)
+            target.flush()
+            os.fsync(target.fileno())
+        move_into_place(partial, file)
+    except OSError as error:
+        told = why_unwritten(error, file, clip.nbytes, "nothing was left there half-written")
+        raise DataError(
+            f"the cache of decoded clips cannot be written: {told}. The dataset's cache_dir names another folder, "
+            f"cache_bytes a smaller size, and cache=None keeps nothing"
+        ) from error
     finally:
         partial.unlink(missing_ok=True)

@@ -17,6 +17,10 @@ from rich.progress import track
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from vrestore.data.clips import some
+from vrestore.engine.damage import Damage, damage_of, everywhere
+from vrestore.engine.files import UnwrittenError
+from vrestore.engine.loaders import batches_in_work
 from vrestore.engine.optim import NonFiniteError
 from vrestore.errors import ConfigError, TrainingError, VRestoreError
 from vrestore.registry import LOOPS
@@ -58,16 +62,23 @@ class StreamTrainLoop(BaseLoop):
         self.draws = 0  # consumed by all processes together, over the whole run
         self.stop_training = False  # set by MMEngine's EarlyStoppingHook
         self.fetch_seconds = 0.0  # that the last iteration waited for its data
+        self.damage: Damage = []  # windows of damaged clips that were drawn anew for the last iteration's batches
         self._clips: list[list[str]] = []  # of each iteration since the last step
+        self._batches: Iterator = iter(())
+        self._first_draw = 0  # of those that the running data loader makes
 
     def run(self) -> torch.nn.Module:
         try:
             return self._run()
+        except UnwrittenError as error:
+            raise TrainingError(f"{error}; {self.runner.describe_last_checkpoint()}: --resume goes on from it") from error
         except RuntimeError as error:
             if isinstance(error, VRestoreError) or "DataLoader worker" not in str(error):
                 raise
             # PyTorch tells of a killed data worker by a signal, wherever this process happens to be.
             raise TrainingError(self._explain_data(error)) from error
+        finally:
+            self._batches = iter(())  # ends the data workers
 
     def _run(self) -> torch.nn.Module:
         self.runner.call_hook("before_train")
@@ -77,11 +88,12 @@ class StreamTrainLoop(BaseLoop):
             self._validate_if_due()
         self.dataloader.sampler.set_start(self.draws)
         # Starting a data loader draws from the global generator, hence before an iteration's seed.
-        batches = iter(self.dataloader) if self.iter < self.max_iters else iter(())
+        self._first_draw = self.draws
+        self._batches = iter(self.dataloader) if self.iter < self.max_iters else iter(())
         while self.iter < self.max_iters and not self.stop_training:
             self.runner.model.train()
             seed_iteration(self.runner.seed, get_rank(), self.iter)
-            self.run_iter(self._fetch(batches))
+            self.run_iter(self._fetch(self._batches))
             self._validate_if_due()
             if self.runner.stop_request.agreed and self.at_step_boundary:
                 self.runner.stop()
@@ -98,7 +110,10 @@ class StreamTrainLoop(BaseLoop):
         except NonFiniteError as error:
             raise TrainingError(self._explain_non_finite(error)) from None
         local = [float(value.detach()) if isinstance(value, Tensor) else float(value) for value in outputs.values()]
-        outputs = dict(zip(outputs, self.runner.stop_request.agree(local), strict=True))
+        damage = damage_of(batch)
+        *shared, met = self.runner.stop_request.agree([*local, float(len(damage))])
+        self.damage = everywhere(damage) if met else []
+        outputs = dict(zip(outputs, shared, strict=True))
         self.draws += self.dataloader.batch_size * get_world_size()
         self.runner.call_hook("after_train_iter", batch_idx=self.iter, data_batch=batch, outputs=outputs)
         self.iter += 1
@@ -126,10 +141,28 @@ class StreamTrainLoop(BaseLoop):
 
     def _explain_data(self, error: Exception) -> str:
         reason = "it ended" if isinstance(error, StopIteration) else _last_line(error)
+        if "timed out" in reason:
+            seconds = self.dataloader.timeout
+            reason = f"no batch came within {seconds:g} seconds (train_dataloader.timeout={seconds:g})"
+        if "DataLoader worker" in reason or "timed out" in str(error):
+            names = self._clips_in_work()
+            reason += f", at work on the clips {some(names)}" if names else ""
         return (
             f"the training data failed at iteration {self.iter + 1} (draws from {self.draws}): {reason}; "
             f"{self.runner.describe_last_checkpoint()}"
         )
+
+    def _clips_in_work(self) -> list[str]:
+        """The clips of the batches that the lost or hanging data worker had begun, where the dataset tells them."""
+        drawn_clip = getattr(self.dataloader.dataset, "drawn_clip", None)
+        if drawn_clip is None:
+            return []
+        size, world = self.dataloader.batch_size, get_world_size()
+        first = self._first_draw + get_rank()
+        draws = (
+            first + (batch * size + i) * world for batch in batches_in_work(self._batches) for i in range(size)
+        )
+        return sorted({drawn_clip(draw) for draw in draws})
 
     def _explain_non_finite(self, error: NonFiniteError) -> str:
         """One sentence with the step and the clips, the same in every process."""
