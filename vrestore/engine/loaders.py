@@ -14,7 +14,6 @@ from vrestore.data.clips import DamagedClipWarning
 from vrestore.errors import RegistryError
 from vrestore.registry import DATA_SAMPLERS, DATASETS
 
-
 HANGS_AFTER = 1800.0  # seconds that a batch may take before its data worker is taken for stuck
 
 

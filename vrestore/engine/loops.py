@@ -71,7 +71,7 @@ class StreamTrainLoop(BaseLoop):
         try:
             return self._run()
         except UnwrittenError as error:
-            raise TrainingError(f"{error}; {self.runner.describe_last_checkpoint()}: --resume goes on from it") from error
+            raise TrainingError(f"{error}; {self.runner.describe_last_checkpoint()}") from error
         except RuntimeError as error:
             if isinstance(error, VRestoreError) or "DataLoader worker" not in str(error):
                 raise
@@ -159,9 +159,7 @@ class StreamTrainLoop(BaseLoop):
             return []
         size, world = self.dataloader.batch_size, get_world_size()
         first = self._first_draw + get_rank()
-        draws = (
-            first + (batch * size + i) * world for batch in batches_in_work(self._batches) for i in range(size)
-        )
+        draws = (first + (batch * size + i) * world for batch in batches_in_work(self._batches) for i in range(size))
         return sorted({drawn_clip(draw) for draw in draws})
 
     def _explain_non_finite(self, error: NonFiniteError) -> str:

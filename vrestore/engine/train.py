@@ -149,18 +149,13 @@ def _build_runner(cfg: Config, resume: bool | str | Path) -> Runner:
     model = MODELS.build(cfg.model)
     check_training_size(model, cfg)
     check_memory(model, cfg)
-    damaged: list[str] = []
-    if resume is True:
-        found = load_last_checkpoint(cfg.work_dir)
-        if found is not None:
-            path, checkpoint, damaged = found
-    else:
-        found = resume or None
-        if found is not None:
-            path, checkpoint = Path(found), load_checkpoint(found)
+    found = load_last_checkpoint(cfg.work_dir) if resume is True else None
+    if isinstance(resume, str | Path):
+        found = Path(resume), load_checkpoint(resume), []
     if found is None:
         _load_parts(model, all_of_them=not cfg.get("load_from"))
         return _new_runner(cfg, model, resume_was_asked=bool(resume))
+    path, checkpoint, damaged = found
     check_resumable(checkpoint, model, cfg, path)
     _load_parts(model, all_of_them=False)
     runner = Runner.from_parts(cfg, model, checkpoint, data=_datasets(cfg))
