@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-MIB = 2**20
+UNITS = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk, one's share of it, or the largest file allowed
 
 
@@ -34,8 +34,8 @@ def why_unwritten(error: BaseException, path: str | Path, need_bytes: int | None
     short = free is not None and need_bytes is not None and free < need_bytes
     if not (is_full(error) or short):
         return told
-    need = "" if need_bytes is None else f"it takes {_mib(need_bytes)}, and "
-    there = "" if free is None else f"{need}{_mib(free)} are free there; "
+    need = "" if need_bytes is None else f"it takes {size_text(need_bytes)}, and "
+    there = "" if free is None else f"{need}{size_text(free)} are free there; "
     return f"{told}; {there}make room, or let it be written elsewhere"
 
 
@@ -77,5 +77,7 @@ def write_under(temporary: Path, target: Path, write: Callable[[BinaryIO], objec
         raise
 
 
-def _mib(size: int) -> str:
-    return f"{size / MIB:.1f} MiB"
+def size_text(size: int) -> str:
+    """1536 -> '1.5 KiB'."""
+    unit = next((u for u in ("GiB", "MiB", "KiB") if size >= UNITS[u]), "bytes")
+    return f"{size} bytes" if unit == "bytes" else f"{size / UNITS[unit]:.1f} {unit}"

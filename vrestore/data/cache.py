@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 import uuid
 from collections.abc import Sequence
 from contextlib import suppress
@@ -19,6 +20,7 @@ from vrestore.disk import move_into_place, why_unwritten
 from vrestore.errors import ConfigError, DataError, MediaError
 
 GIB = 2**30
+STALE_SECONDS = 3600  # after which an unfinished file is taken for one that nobody writes any more
 BLOCK_FRAMES = 64  # decoded at a time while a file of the cache is written
 
 
@@ -83,6 +85,7 @@ class DiskCache(ClipCache):
     def __init__(self, clips: Sequence[Clip], budget_bytes: int, folder: str | os.PathLike | None = None):
         super().__init__(clips, budget_bytes)
         self.folder = Path(folder) if folder is not None else default_folder()
+        _remove_leftovers(self.folder)
         self._mapped: dict[Path, Tensor | None] = {}
 
     def whole(self, clip: Clip) -> Tensor | None:
@@ -145,6 +148,14 @@ def _fingerprint(path: Path) -> str:
         stat = member.stat()
         digest.update(f"\0{member.name}\0{stat.st_size}\0{stat.st_mtime_ns}".encode())
     return digest.hexdigest()[:24]
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Delete what killed processes began to write; what has changed lately may still be written."""
+    for part in folder.glob(".*.npy.*.part"):
+        with suppress(OSError):
+            if time.time() - part.stat().st_mtime > STALE_SECONDS:
+                part.unlink()
 
 
 def _map(file: Path, clip: Clip) -> Tensor | None:

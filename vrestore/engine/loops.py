@@ -19,7 +19,6 @@ from torch.utils.data import DataLoader
 
 from vrestore.data.clips import some
 from vrestore.engine.damage import Damage, damage_of, everywhere
-from vrestore.engine.files import UnwrittenError
 from vrestore.engine.loaders import batches_in_work
 from vrestore.engine.optim import NonFiniteError
 from vrestore.errors import ConfigError, TrainingError, VRestoreError
@@ -70,8 +69,6 @@ class StreamTrainLoop(BaseLoop):
     def run(self) -> torch.nn.Module:
         try:
             return self._run()
-        except UnwrittenError as error:
-            raise TrainingError(f"{error}; {self.runner.describe_last_checkpoint()}") from error
         except RuntimeError as error:
             if isinstance(error, VRestoreError) or "DataLoader worker" not in str(error):
                 raise

@@ -26,6 +26,7 @@ from vrestore.engine.checkpoint import (
 )
 from vrestore.engine.checks import check_training_config, check_training_size
 from vrestore.engine.export import export_lora, export_weights
+from vrestore.engine.files import UnwrittenError
 from vrestore.engine.plan import check_memory
 from vrestore.engine.processes import processes
 from vrestore.engine.resuming import check_resumable
@@ -185,12 +186,17 @@ def _full_disks_told(work_dir: str | Path) -> Iterator[None]:
     """
     try:
         yield
+    except UnwrittenError as error:
+        told, cause = str(error), error
     except OSError as error:
         if not is_full(error):
             raise
-        last = find_last_checkpoint(work_dir)
-        state = f"the last checkpoint is {last}: --resume goes on from it" if last else "no checkpoint was written yet"
-        raise TrainingError(f"{why_unwritten(error, error.filename or work_dir)}; {state}") from error
+        told, cause = why_unwritten(error, error.filename or work_dir), error
+    else:
+        return
+    last = find_last_checkpoint(work_dir)
+    state = f"the last checkpoint is {last}: --resume goes on from it" if last else "no checkpoint was written yet"
+    raise TrainingError(f"{told}; {state}") from cause
 
 
 def _load_parts(model: torch.nn.Module, all_of_them: bool) -> None:

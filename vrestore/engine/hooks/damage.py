@@ -12,8 +12,8 @@ from vrestore.registry import HOOKS
 class DamagedClipsHook(Hook):
     """Says which clips could not be opened, which turned out damaged, and how many of their windows were drawn anew.
 
-    A clip is told with its reason when it is met first; the counts are told with every checkpoint that follows a change,
-    and at the end. Checkpoints hold them, so that a resumed run counts on. ``log.jsonl`` has their sum as
+    A clip is told with its reason when it is met first; the counts are told with every checkpoint that follows a
+    change, and at the end. Checkpoints hold them, so that a resumed run counts on. ``log.jsonl`` has their sum as
     ``damaged_windows``.
     """
 

@@ -73,7 +73,7 @@ class LossSpikeHook(Hook):
             all_gather_object(everywhere, self._clips)
         names = sorted({name for clips in everywhere for batch in clips for name in batch})
         raise TrainingError(
-            f"the {name} leapt to {float(recent[-1]):.4g} at iteration {batch_idx + 1}, {float(recent[-1]) / usual:.1f} "
-            f"times its median of the {self.window} before, in batches of the clips {', '.join(names)}; "
+            f"the {name} leapt to {float(recent[-1]):.4g} at iteration {batch_idx + 1}, "
+            f"{float(recent[-1]) / usual:.1f} times its median of the {self.window} before, in batches of the clips {', '.join(names)}; "
             f"{runner.describe_last_checkpoint()}"
         )
