@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import math
 import os
 import warnings
 from collections.abc import Mapping, Sequence
@@ -105,7 +106,8 @@ class ClipDataset(Dataset):
         self.frames = _at_least_one("frames", frames)
         self.seed = whole_seed(seed, "ClipDataset")
         self.frame_stride = _stride(frame_stride)
-        if fps is not None and not fps > 0:
+        number = isinstance(fps, int | float) and not isinstance(fps, bool) and math.isfinite(fps)
+        if fps is not None and not (number and fps > 0):
             raise ConfigError(f"ClipDataset: fps must be above 0, or None, got {fps!r}")
         if crop not in CROPS:
             raise ConfigError(f"ClipDataset: crop must be one of {', '.join(CROPS)}, got {crop!r}")
@@ -113,6 +115,8 @@ class ClipDataset(Dataset):
         self.crop_px = None if crop_px is None else _fitting_crop(crop_px, self.scale)
         if weighting not in WEIGHTINGS:
             raise ConfigError(f"ClipDataset: weighting must be one of {', '.join(WEIGHTINGS)}, got {weighting!r}")
+        if not isinstance(cache_bytes, int | float) or isinstance(cache_bytes, bool) or not cache_bytes >= 0:
+            raise ConfigError(f"ClipDataset: cache_bytes must be a number of bytes >= 0, got {cache_bytes!r}")
         if too_small not in ("error", "skip"):
             raise ConfigError(f"ClipDataset: too_small must be 'error' or 'skip', got {too_small!r}")
         if transpose and self.crop_px is not None and self.crop_px[0] != self.crop_px[1]:

@@ -9,6 +9,7 @@ from functools import partial
 
 from mmengine.registry import FUNCTIONS
 from torch.utils.data import DataLoader
+from torch.utils.data._utils import signal_handling
 
 from vrestore.data.clips import DamagedClipWarning
 from vrestore.errors import RegistryError
@@ -64,6 +65,16 @@ def batches_in_work(batches: Iterator) -> list[int]:
     if lost:
         return [number for worker, number in begun.items() if worker in lost]
     return [getattr(batches, "_rcvd_idx", 0)] if begun else []  # the one that is waited for
+
+
+def end_workers(batches: Iterator) -> None:
+    """End the data workers of a data loader's iterator at once, those that hang too; PyTorch waits seconds for each."""
+    if not getattr(batches, "_worker_pids_set", False):
+        return
+    signal_handling._remove_worker_pids(id(batches))  # else their death would be told as a failure of its own
+    batches._worker_pids_set = False  # type: ignore[attr-defined]
+    for worker in getattr(batches, "_workers", []):
+        worker.kill()
 
 
 def _begin_worker(worker_id: int) -> None:

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 
 from vrestore.data.clips import some
 from vrestore.engine.damage import Damage, damage_of, everywhere
-from vrestore.engine.loaders import batches_in_work
+from vrestore.engine.loaders import batches_in_work, end_workers
 from vrestore.engine.optim import NonFiniteError
 from vrestore.errors import ConfigError, TrainingError, VRestoreError
 from vrestore.registry import LOOPS
@@ -69,13 +69,16 @@ class StreamTrainLoop(BaseLoop):
     def run(self) -> torch.nn.Module:
         try:
             return self._run()
-        except RuntimeError as error:
-            if isinstance(error, VRestoreError) or "DataLoader worker" not in str(error):
-                raise
+        except BaseException as error:
             # PyTorch tells of a killed data worker by a signal, wherever this process happens to be.
-            raise TrainingError(self._explain_data(error)) from error
+            of_workers = isinstance(error, RuntimeError) and "DataLoader worker" in str(error)
+            told = self._explain_data(error) if of_workers and not isinstance(error, VRestoreError) else None
+            end_workers(self._batches)
+            if told is None:
+                raise
+            raise TrainingError(told) from error
         finally:
-            self._batches = iter(())  # ends the data workers
+            self._batches = iter(())
 
     def _run(self) -> torch.nn.Module:
         self.runner.call_hook("before_train")
@@ -136,7 +139,7 @@ class StreamTrainLoop(BaseLoop):
         finally:
             self.fetch_seconds = time.perf_counter() - started
 
-    def _explain_data(self, error: Exception) -> str:
+    def _explain_data(self, error: BaseException) -> str:
         reason = "it ended" if isinstance(error, StopIteration) else _last_line(error)
         if "timed out" in reason:
             seconds = self.dataloader.timeout
@@ -227,7 +230,7 @@ def seed_iteration(seed: int, rank: int, iteration: int) -> None:
     torch.manual_seed(int(words[2]) << 32 | int(words[3]))
 
 
-def _last_line(error: Exception) -> str:
+def _last_line(error: BaseException) -> str:
     """What went wrong, without the traceback that a data worker puts into its message."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     kind, _, text = lines[-1].partition(": ")

@@ -31,7 +31,7 @@ from vrestore.engine.plan import check_memory
 from vrestore.engine.processes import processes
 from vrestore.engine.resuming import check_resumable
 from vrestore.engine.runner import Runner
-from vrestore.engine.work_dir import set_earlier_run_aside
+from vrestore.engine.work_dir import make_work_dir, set_earlier_run_aside
 from vrestore.errors import ConfigError, TrainingError, WeightsError
 from vrestore.registry import DATASETS, MODELS
 from vrestore.restorers.base import BaseRestorer
@@ -122,6 +122,7 @@ def _new_runner(cfg: Config, model: torch.nn.Module, resume_was_asked: bool) -> 
     if cfg.get("load_from"):
         check_fits(load_weights(cfg.load_from, model), model, cfg.load_from)
     data = _datasets(cfg)
+    make_work_dir(cfg.work_dir)
     aside = set_earlier_run_aside(cfg.work_dir)
     start = Path(cfg.get("load_from") or "")
     if aside is not None and (aside / start.name).is_file() and start.parent.resolve() == Path(cfg.work_dir).resolve():
@@ -159,7 +160,9 @@ def _build_runner(cfg: Config, resume: bool | str | Path) -> Runner:
     path, checkpoint, damaged = found
     check_resumable(checkpoint, model, cfg, path)
     _load_parts(model, all_of_them=False)
-    runner = Runner.from_parts(cfg, model, checkpoint, data=_datasets(cfg))
+    data = _datasets(cfg)
+    make_work_dir(cfg.work_dir)
+    runner = Runner.from_parts(cfg, model, checkpoint, data=data)
     for sentence in damaged:
         runner.logger.warning(f"{sentence}; the run goes on from the one before, {path}")
     return runner
@@ -184,6 +187,7 @@ def _full_disks_told(work_dir: str | Path) -> Iterator[None]:
     Raises:
         TrainingError: says what there is no room for.
     """
+    cause: Exception
     try:
         yield
     except UnwrittenError as error:

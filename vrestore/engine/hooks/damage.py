@@ -40,15 +40,12 @@ class DamagedClipsHook(Hook):
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
         if sum(self._counts.values()) > self._told:
-            self._tell(runner)
+            self._told = sum(self._counts.values())
+            runner.logger.warning(f"so far, {summary(self._counts)}")
 
     def after_train(self, runner) -> None:
         if self._counts:
-            self._tell(runner)
-
-    def _tell(self, runner) -> None:
-        self._told = sum(self._counts.values())
-        runner.logger.warning(summary(self._counts))
+            runner.logger.warning(f"in all, {summary(self._counts)}")
 
 
 def summary(counts: dict[str, int]) -> str:

@@ -74,6 +74,6 @@ class LossSpikeHook(Hook):
         names = sorted({name for clips in everywhere for batch in clips for name in batch})
         raise TrainingError(
             f"the {name} leapt to {float(recent[-1]):.4g} at iteration {batch_idx + 1}, "
-            f"{float(recent[-1]) / usual:.1f} times its median of the {self.window} before, in batches of the clips {', '.join(names)}; "
-            f"{runner.describe_last_checkpoint()}"
+            f"{float(recent[-1]) / usual:.1f} times its median of the {self.window} before, in batches of the clips "
+            f"{', '.join(names)}; {runner.describe_last_checkpoint()}"
         )
