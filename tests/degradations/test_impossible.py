@@ -81,8 +81,8 @@ def test_what_is_let_through_works(name, field, default):
             continue
         try:
             degraded, record = degradation(frames, np.random.default_rng(0))
-        except RequestError as error:  # a blur wider than the frames says how large they must be
-            assert "needs frames of at least" in str(error)
+        except RequestError:  # a blur wider than the frames
+            assert name == "BlurDown", (field, value)
             continue
         assert degraded.numel(), (field, value)
         assert torch.isfinite(degraded).all(), (field, value)
