@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import sys
 from pathlib import Path
 
@@ -24,6 +23,7 @@ def main() -> int:
 
     from vrestore.engine.checkpoint import find_last_checkpoint
     from vrestore.engine.export import export_weights
+    from vrestore.engine.files import write_text
 
     checkpoint = arguments.checkpoint or find_last_checkpoint(arguments.work_dir)
     if checkpoint is None:
@@ -33,8 +33,9 @@ def main() -> int:
     weights = arguments.out / f"{arguments.out.name}.safetensors"
     export_weights(checkpoint, weights, dtype=arguments.dtype)
     log = arguments.out / "training_log.jsonl"
-    shutil.copyfile(arguments.work_dir / "log.jsonl", log)
-    draw_curve([json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()], arguments.out / "curve.png")
+    rows = (arguments.work_dir / "log.jsonl").read_text(encoding="utf-8")
+    write_text(log, rows)
+    draw_curve([json.loads(line) for line in rows.splitlines()], arguments.out / "curve.png")
     print(f"{weights}: {weights.stat().st_size / 2**20:.2f} MiB from {checkpoint}")
     return 0
 

@@ -21,6 +21,9 @@ import torch
 from mmengine.hooks import Hook
 
 from tests.engine.parts import assert_same_run, clip_dataset, tiny_config, with_hook
+from vrestore.adapters.text_cache import PromptCache
+from vrestore.data.freeze import freeze
+from vrestore.engine.export import export_weights
 from vrestore.engine.train import train
 from vrestore.errors import VRestoreError
 from vrestore.registry import HOOKS
@@ -144,12 +147,46 @@ def cache_case(disk: Path, clips: Path) -> dict:
     return results
 
 
+def other_cases(disk: Path, clips: Path) -> dict:
+    """Frozen clips, exported weights, features of prompts."""
+    results = {}
+    filler = disk / "filler"
+    for name, container in (("video", "mkv"), ("images", "png")):
+
+        def frozen(container: str = container) -> None:
+            freeze({"type": "BicubicDown"}, clips, disk / f"frozen_{container}", container=container, progress=False)
+
+        fill(str(filler))
+        results[name] = saying(frozen)
+        filler.unlink()
+        results[name]["then"] = saying(frozen)["told"]
+    (checkpoint,) = (clips.parent / "whole").glob("iter_12.pth")
+    exported = export_weights(checkpoint, disk / "weights.safetensors").read_bytes()
+    fill(str(filler))
+    results["export"] = saying(lambda: export_weights(checkpoint, disk / "weights.safetensors"))
+    results["export"]["kept"] = (disk / "weights.safetensors").read_bytes() == exported
+    results["prompts"] = saying(lambda: PromptCache(disk / "prompts").put("a reef", "x", torch.zeros(8, 8)))
+    results["files"] = sorted(p.name for p in disk.iterdir())
+    return results
+
+
+def saying(action) -> dict:
+    try:
+        action()
+    except VRestoreError as error:
+        return {"told": str(error), "kind": type(error).__name__}
+    except Exception as error:
+        return {"told": repr(error), "kind": "defect"}
+    return {"told": None, "kind": None}
+
+
 def main(folder: Path) -> None:
     torch.set_num_threads(1)
     logging.raiseExceptions = True
     train(tiny_config(), work_dir=folder / "whole")
     results = {name: case(name, mounted(folder / name.replace(" ", "_")), folder / "whole") for name in CASES}
     results["cache"] = cache_case(mounted(folder / "cache"), folder / "clips")
+    results["other"] = other_cases(mounted(folder / "other"), folder / "clips")
     print("RESULT " + json.dumps(results))
 
 

@@ -70,3 +70,20 @@ def test_a_full_cache_of_clips_says_what_helps(results, workers):
 def test_an_index_that_has_no_room_ends_the_run_before_it_begins(results):
     assert "the index of clips cannot be written" in results["cache"]["index"]["told"]
     assert not results["cache"]["work_dir_made"]
+
+
+@pytest.mark.parametrize("name", ["video", "images"])
+def test_freezing_goes_on_when_there_is_room(results, name):
+    result = results["other"][name]
+    assert result["kind"] == "DataError"
+    assert "No space left on device" in result["told"]
+    assert "are free there; make room" in result["told"]
+    assert result["then"] is None
+
+
+def test_weights_and_prompts_are_whole_or_not_at_all(results):
+    other = results["other"]
+    assert "weights.safetensors: No space left on device; nothing was left" in other["export"]["told"]
+    assert other["export"]["kept"]
+    assert "the cache of prompts cannot be written: " in other["prompts"]["told"]
+    assert other["files"] == ["filler", "frozen_mkv", "frozen_png", "prompts", "weights.safetensors"]
