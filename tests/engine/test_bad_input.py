@@ -224,3 +224,19 @@ def test_a_fault_of_the_data_leaves_an_earlier_run_where_it_is(tmp_path, capfd, 
     config = tiny_config(train_dataloader=on_clips(tmp_path / "clips", frames=99)["train_dataloader"])
     assert "smaller than a window of 99 frames" in answer(tmp_path, capfd, config, work_dir=folder)
     assert "smaller than a window of 99 frames" in answer(tmp_path, capfd, config, "--resume", work_dir=folder)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"train_dataloader.num_worker": 2}, r"train_dataloader has no key 'num_worker'; did you mean 'num_workers'"),
+        ({"train_dataloader.timeout": -1}, r"train_dataloader\.timeout must be a number of seconds >= 0, got -1"),
+        ({"train_dataloader.timeout": "1h"}, r"train_dataloader\.timeout must be a number of seconds >= 0, got '1h'"),
+        ({"train_dataloader.batch_size": "2"}, r"train_dataloader\.batch_size must be a whole number >= 1, got '2'"),
+        ({"train_dataloader.collate_fn": {"type": "colate"}}, r"collate_fn 'colate' is not registered in FUNCTIONS"),
+        ({"train_dataloader.prefetch_factor": 2}, r"train_dataloader cannot be built: prefetch_factor .*num_workers"),
+    ],
+)
+def test_loaders_that_cannot_be(tmp_path, capfd, changes, message):
+    told = answer(tmp_path, capfd, tiny_config(**changes))
+    assert re.search(message, told), told

@@ -197,3 +197,13 @@ def test_a_failing_worker_ends_the_command(tmp_path, how, reason):
     assert re.search(told, errors), errors[-3000:]
     last = (tmp_path / "run" / "last_checkpoint").read_text().strip()
     assert (tmp_path / "run" / last).is_file()
+
+
+def test_a_damaged_clip_of_the_validation_is_named(tmp_path):
+    changes = {"val_dataloader": {"dataset": {"type": "TinyClips", "length": 3, "failing_draws": [1]}}}
+    with pytest.raises(TrainingError) as stopped:
+        train(tiny_config(**changes), work_dir=tmp_path)
+    assert str(stopped.value) == (
+        f"a clip of the validation cannot be read at iteration 4: clip_1.mp4 cannot be decoded; "
+        f"the last checkpoint is {tmp_path / 'iter_4.pth'}"
+    )

@@ -21,7 +21,7 @@ from vrestore.data.clips import some
 from vrestore.engine.damage import Damage, damage_of, everywhere
 from vrestore.engine.loaders import batches_in_work, end_workers
 from vrestore.engine.optim import NonFiniteError
-from vrestore.errors import ConfigError, TrainingError, VRestoreError
+from vrestore.errors import ConfigError, DataError, MediaError, TrainingError, VRestoreError
 from vrestore.registry import LOOPS
 
 
@@ -141,26 +141,27 @@ class StreamTrainLoop(BaseLoop):
 
     def _explain_data(self, error: BaseException) -> str:
         reason = "it ended" if isinstance(error, StopIteration) else _last_line(error)
-        if "timed out" in reason:
+        if "timed out" in str(error):
             seconds = self.dataloader.timeout
             reason = f"no batch came within {seconds:g} seconds (train_dataloader.timeout={seconds:g})"
-        if "DataLoader worker" in reason or "timed out" in str(error):
-            names = self._clips_in_work()
+        waited = "timed out" in str(error)
+        if waited or "DataLoader worker" in reason:
+            names = self._clips_in_work(waited)
             reason += f", at work on the clips {some(names)}" if names else ""
         return (
             f"the training data failed at iteration {self.iter + 1} (draws from {self.draws}): {reason}; "
             f"{self.runner.describe_last_checkpoint()}"
         )
 
-    def _clips_in_work(self) -> list[str]:
+    def _clips_in_work(self, waited: bool) -> list[str]:
         """The clips of the batches that the lost or hanging data worker had begun, where the dataset tells them."""
         drawn_clip = getattr(self.dataloader.dataset, "drawn_clip", None)
         if drawn_clip is None:
             return []
         size, world = self.dataloader.batch_size, get_world_size()
         first = self._first_draw + get_rank()
-        draws = (first + (batch * size + i) * world for batch in batches_in_work(self._batches) for i in range(size))
-        return sorted({drawn_clip(draw) for draw in draws})
+        places = (batch * size + i for batch in batches_in_work(self._batches, waited) for i in range(size))
+        return sorted({drawn_clip(first + place * world) for place in places})
 
     def _explain_non_finite(self, error: NonFiniteError) -> str:
         """One sentence with the step and the clips, the same in every process."""
@@ -202,11 +203,17 @@ class ClipValLoop(BaseLoop):
         self.runner.model.eval()
         stop = self.runner.stop_request
         quiet = not (is_main_process() and sys.stdout.isatty())
-        for index, batch in enumerate(track(self.dataloader, "validation", transient=True, disable=quiet)):
-            stop.agree([])
-            if stop.agreed:
-                break
-            self.run_iter(index, batch)
+        try:
+            for index, batch in enumerate(track(self.dataloader, "validation", transient=True, disable=quiet)):
+                stop.agree([])
+                if stop.agreed:
+                    break
+                self.run_iter(index, batch)
+        except (MediaError, DataError) as error:
+            raise TrainingError(
+                f"a clip of the validation cannot be read at iteration {self.runner.iter}: {_last_line(error)}; "
+                f"{self.runner.describe_last_checkpoint()}"
+            ) from error
         metrics = {} if stop.agreed else self.evaluator.evaluate(len(self.dataloader.dataset))
         for metric in self.evaluator.metrics:
             metric.results.clear()

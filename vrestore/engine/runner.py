@@ -89,16 +89,14 @@ class Runner(MMEngineRunner):
         resume_from: dict | None = None,
         data: Mapping[str, Any] = MappingProxyType({}),
     ) -> Runner:
-        """A Runner of a checked config (`vrestore.engine.train.prepare_config`), its built model and built datasets.
+        """A Runner of a checked config (`vrestore.engine.train.prepare_config`), its built model and data loaders.
 
         Args:
             cfg, model: those.
             resume_from: a loaded checkpoint to go on from, or None.
-            data: datasets that are built already, by the name of their data loader.
+            data: data loaders that are built already, by their names in the config.
         """
-        plain = cfg.to_dict()
-        for name, dataset in data.items():
-            plain[name] = {**plain[name], "dataset": dataset}
+        plain = {**cfg.to_dict(), **data}
         given = {name: plain[name] for name in PARTS_OF_CONFIG if plain.get(name) is not None}
         return cls(model, resume_from=resume_from, cfg=cfg, **given)
 

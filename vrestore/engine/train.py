@@ -12,6 +12,7 @@ import torch
 from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.runner import set_random_seed
+from torch.utils.data import DataLoader
 
 import vrestore.data
 import vrestore.engine  # noqa: F401  (registers hooks, loops and optimiser wrappers)
@@ -27,13 +28,14 @@ from vrestore.engine.checkpoint import (
 from vrestore.engine.checks import check_training_config, check_training_size
 from vrestore.engine.export import export_lora, export_weights
 from vrestore.engine.files import UnwrittenError
+from vrestore.engine.loaders import build_dataloader
 from vrestore.engine.plan import check_memory
 from vrestore.engine.processes import processes
 from vrestore.engine.resuming import check_resumable
 from vrestore.engine.runner import Runner
 from vrestore.engine.work_dir import make_work_dir, set_earlier_run_aside
 from vrestore.errors import ConfigError, TrainingError, WeightsError
-from vrestore.registry import DATASETS, MODELS
+from vrestore.registry import MODELS
 from vrestore.restorers.base import BaseRestorer
 
 EXPORT_NAME = "weights.safetensors"
@@ -121,7 +123,7 @@ def _new_runner(cfg: Config, model: torch.nn.Module, resume_was_asked: bool) -> 
     """A Runner that starts from the beginning; an earlier run of the same work dir is kept aside."""
     if cfg.get("load_from"):
         check_fits(load_weights(cfg.load_from, model), model, cfg.load_from)
-    data = _datasets(cfg)
+    data = _data_loaders(cfg)
     make_work_dir(cfg.work_dir)
     aside = set_earlier_run_aside(cfg.work_dir)
     start = Path(cfg.get("load_from") or "")
@@ -160,7 +162,7 @@ def _build_runner(cfg: Config, resume: bool | str | Path) -> Runner:
     path, checkpoint, damaged = found
     check_resumable(checkpoint, model, cfg, path)
     _load_parts(model, all_of_them=False)
-    data = _datasets(cfg)
+    data = _data_loaders(cfg)
     make_work_dir(cfg.work_dir)
     runner = Runner.from_parts(cfg, model, checkpoint, data=data)
     for sentence in damaged:
@@ -168,16 +170,16 @@ def _build_runner(cfg: Config, resume: bool | str | Path) -> Runner:
     return runner
 
 
-def _datasets(cfg: Config) -> dict[str, Any]:
-    """The datasets of a config, built before the work dir is touched, so that a fault of theirs leaves it as it is.
+def _data_loaders(cfg: Config) -> dict[str, DataLoader]:
+    """The data loaders of a config, built before the work dir is touched, so that a fault of theirs leaves it as it is.
 
     Raises:
         ConfigError, RegistryError: a recipe or another argument is impossible.
         DataError: there are no clips, or they do not serve.
     """
-    loaders = {name: cfg.get(name) for name in ("train_dataloader", "val_dataloader")}
-    plain = {name: loader.to_dict()["dataset"] for name, loader in loaders.items() if loader is not None}
-    return {name: DATASETS.build(dataset) for name, dataset in plain.items()}
+    given = {name: cfg.get(name) for name in ("train_dataloader", "val_dataloader")}
+    plain = {name: loader.to_dict() for name, loader in given.items() if loader is not None}
+    return {name: build_dataloader(loader, cfg.randomness.seed, name) for name, loader in plain.items()}
 
 
 @contextmanager
