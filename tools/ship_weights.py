@@ -25,6 +25,7 @@ def main() -> int:
 
     from vrestore.engine.checkpoint import find_last_checkpoint
     from vrestore.engine.export import export_weights
+    from vrestore.engine.files import write_text
 
     checkpoint = arguments.checkpoint or find_last_checkpoint(arguments.work_dir[-1])
     if checkpoint is None:
@@ -40,7 +41,7 @@ def main() -> int:
         for line in (stage / "log.jsonl").read_text(encoding="utf-8").splitlines():
             row = json.loads(line)
             rows.append({**row, "iter": row["iter"] + before})
-    log.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    write_text(log, "".join(json.dumps(row) + "\n" for row in rows))
     draw_curve(rows, arguments.out / "curve.png")
     print(f"{weights}: {weights.stat().st_size / 2**20:.2f} MiB from {checkpoint}")
     return 0

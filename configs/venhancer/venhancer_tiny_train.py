@@ -61,6 +61,5 @@ train_cfg = dict(max_iters=2000, val_interval=1000)
 default_hooks = dict(logger=dict(interval=20), checkpoint=dict(interval=200, max_keep_ckpts=1))
 custom_hooks = [
     dict(type="TrainedEMAHook", momentum=0.004),
-    dict(type="LossSpikeHook"),
     dict(type="SampleImageHook", clips=3),
 ]

@@ -63,4 +63,4 @@ optim_wrapper = dict(
 )
 train_cfg = dict(max_iters=64_000)  # 4 000 steps of 16 iterations
 default_hooks = dict(logger=dict(interval=16), checkpoint=dict(interval=1_600, max_keep_ckpts=2, save_best=None))
-custom_hooks = [dict(type="TrainedEMAHook", momentum=0.001), dict(type="LossSpikeHook")]
+custom_hooks = [dict(type="TrainedEMAHook", momentum=0.001)]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.degradations.shares import assert_shares, assert_uniform
+from tests.degradations.shares import assert_distribution, assert_shares, assert_uniform
 from vrestore.degradations import ColourDrift, FilmGrain, Flicker, FrameDrop, Interlace
 
 
@@ -14,6 +14,10 @@ def rng(seed=0):
 
 def records(degradation, frames, count):
     return [degradation(frames, rng(seed))[1] for seed in range(count)]
+
+
+def normal(values):
+    return 0.5 * (1 + torch.special.erf(torch.from_numpy(values / 2**0.5)).numpy())
 
 
 # --- grain
@@ -150,3 +154,16 @@ def test_frames_are_lost_with_their_probability():
     drawn = records(FrameDrop((0.2, 0.2)), torch.rand(51, 1, 1, 1), 100)
     assert_shares([t in r["dropped"] for r in drawn for t in range(1, 51)], {True: 0.2, False: 0.8})
     assert_uniform([r["prob"] for r in records(FrameDrop(), torch.rand(1, 1, 1, 1), 500)], 0.05, 0.3)
+
+
+def test_flicker_deviates_normally():
+    frames = torch.full((3000, 1, 1, 1), 0.3)
+    gain = np.array(Flicker(strength=0.1, memory=0)(frames, rng())[1]["gain"])
+    deviation = torch.from_numpy((gain - 1) / 0.1)
+    assert_distribution(deviation.numpy(), normal)
+
+
+def test_grain_is_normal():
+    flat = torch.full((1, 3, 100, 100), 0.5)
+    grain = (FilmGrain(strength=8, size=0.4, colour_prob=1)(flat, rng())[0] - flat)[..., ::4, ::4].flatten() * 255 / 8
+    assert_distribution(grain.numpy(), normal)

@@ -71,3 +71,10 @@ def test_a_chain_that_ends_in_a_drawn_size_says_so():
     assert Compose([ResizeTo(2), RandomResize()]).draws_size
     assert RandomResize().draws_size
     assert not ResizeTo(2).draws_size
+
+
+def test_the_filter_of_the_final_size_has_its_shares():
+    for ops, shares in ((None, dict.fromkeys(("bilinear", "area", "bicubic"), 1)), ({"area": 3, "nearest": 1},) * 2):
+        resize = ResizeTo(2) if ops is None else ResizeTo(2, ops)
+        drawn = [resize(torch.rand(1, 3, 4, 4), np.random.default_rng(seed))[1]["op"] for seed in range(600)]
+        assert_shares(drawn, shares)

@@ -8,10 +8,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from tests.degradations.shares import assert_shares
+from tests.degradations.shares import assert_shares, assert_uniform
 from tests.paths import ROOT
 from vrestore.config import find_recipe, load_config
-from vrestore.degradations import Chance, Compose, Identity, Quantise, RandomNoise, Shuffle
+from vrestore.degradations import Chance, Compose, Identity, Quantise, RandomNoise, Shuffle, video_codec
 from vrestore.engine.checks import KNOWN_KEYS
 from vrestore.registry import DEGRADATIONS
 
@@ -141,3 +141,41 @@ def test_a_training_config_can_take_a_recipe_as_its_base(name):
     brought = [key for key in load_config(f"degradations/{name}") if not key.startswith("_")]
     assert brought == ["degradation"]
     assert set(brought) <= KNOWN_KEYS.keys()
+
+
+SECOND_ORDER = {"realbasicvsr": (5, 9), "realesrgan": (4, 7)}  # where it and the shuffled end begin
+
+
+@pytest.mark.parametrize("name", SECOND_ORDER)
+def test_both_orders_are_drawn_as_published(name, monkeypatch):
+    monkeypatch.setattr(video_codec, "recode", lambda frames, *_: frames)
+    chain, (second, end) = recipe(name), SECOND_ORDER[name]
+    drawn = [chain(torch.rand(1, 3, 8, 8), np.random.default_rng(seed))[1]["steps"] for seed in range(300)]
+    resize, noise, again = ([steps[place] for steps in drawn] for place in (1, 2, second))
+    assert_shares([r["mode"] for r in resize], {"up": 0.2, "down": 0.7, "keep": 0.1})
+    assert_uniform([r["sigma"] for r in noise if r["kind"] == "gaussian"], 1, 30)
+    assert_uniform([r["poisson_scale"] for r in noise if r["kind"] == "poisson"], 0.05, 3)
+    assert_shares([r["applied"] for r in again], {True: 0.8, False: 0.2})
+    blurs = [r["step"] for r in again if r["applied"]]
+    assert_uniform([r["sigma_x"] for r in blurs if "sigma_x" in r], 0.2, 1.5)
+    resize, noise = ([steps[second + k] for steps in drawn] for k in (1, 2))
+    assert_shares([r["mode"] for r in resize], {"up": 0.3, "down": 0.4, "keep": 0.3})
+    assert_uniform([r["factor"] for r in resize if r["mode"] == "down"], 0.3, 1)
+    assert_uniform([r["factor"] for r in resize if r["mode"] == "up"], 1, 1.2)
+    assert_uniform([r["sigma"] for r in noise if r["kind"] == "gaussian"], 1, 25)
+    assert_uniform([r["poisson_scale"] for r in noise if r["kind"] == "poisson"], 0.05, 2.5)
+    ends = [steps[end] for steps in drawn]
+    assert_shares([tuple(r["order"]) for r in ends], {(0, 1): 1, (1, 0): 1})
+    sinc = [step["steps"][1] for r in ends for step in r["steps"] if step["name"] == "Compose"]
+    assert_shares([r["applied"] for r in sinc], {True: 0.8, False: 0.2})
+    assert_uniform([r["step"]["omega"] for r in sinc if r["applied"]], np.pi / 3 - 1e-6, np.pi + 1e-6)
+
+
+def test_archive_film_is_drawn_as_it_says(monkeypatch):
+    monkeypatch.setattr(video_codec, "recode", lambda frames, *_: frames)
+    chain = recipe("archive_film")
+    drawn = [chain(torch.rand(2, 3, 8, 8), np.random.default_rng(seed))[1]["steps"] for seed in range(300)]
+    assert_shares([steps[0]["kind"] for steps in drawn], {"iso": 0.6, "aniso": 0.4})
+    assert_shares([steps[4]["applied"] for steps in drawn], {True: 0.3, False: 0.7})
+    assert_shares([steps[6]["applied"] for steps in drawn], {True: 0.5, False: 0.5})
+    assert_shares([steps[7]["codec"] for steps in drawn], dict.fromkeys(("h264", "h265", "mpeg4"), 1))

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from tests.engine.adversarial import adversarial_config
-from tests.engine.parts import assert_same_run, read_log, tiny_config
+from tests.engine.parts import assert_same_run, clip_dataset, read_log, tiny_config
 from tests.paths import ROOT
+from vrestore.data import ClipDataset
 from vrestore.engine.processes import join_processes
 from vrestore.engine.train import train
 from vrestore.errors import ConfigError
@@ -20,6 +21,9 @@ from vrestore.errors import ConfigError
 def two_processes(tmp_path_factory):
     """The folder of the runs, and what each process saw."""
     folder = tmp_path_factory.mktemp("two")
+    clip_dataset(folder / "clips", clips=3, frames=3)
+    image = folder / "clips" / "noise_1" / "0002.png"
+    image.write_bytes(image.read_bytes()[:700])  # windows of that clip are drawn anew, in either process
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     command = [*launch, "-m", "tests.engine.two_processes", str(folder)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -67,6 +71,22 @@ def test_resume_is_exact_after_a_signal_to_one_process(two_processes):
     assert seen[0]["stopped"] == seen[1]["stopped"]
     assert "after iteration 8 of 12" in seen[0]["stopped"][1]
     assert_same_run(folder / "whole", folder / "cut")
+
+
+def test_damaged_clips_are_counted_over_both_processes(two_processes):
+    folder, _ = two_processes
+    counts = torch.load(folder / "whole" / "iter_12.pth", weights_only=True)["message_hub"]["runtime_info"]
+    windows = counts["damaged_clips"]["noise_1"]
+    data = {**clip_dataset(folder / "clips")}
+    data.pop("type")
+    dataset = ClipDataset(**data)
+    with pytest.warns(UserWarning, match="noise_1 is damaged"):
+        drawn = [dataset[draw]["record"]["source"].get("damaged", []) for draw in range(24)]
+    assert sum(map(len, drawn)) == windows > 0
+    assert sum(map(len, drawn[0::2])) > 0  # by the first process
+    assert sum(map(len, drawn[1::2])) > 0
+    (log,) = (folder / "whole").glob("2*/*.log")
+    assert f"in all, {windows} windows of 1 damaged clip were drawn anew: noise_1 ({windows})" in log.read_text()
 
 
 def test_a_bad_loss_in_one_process_ends_both_and_names_its_clips(two_processes):

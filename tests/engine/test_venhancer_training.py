@@ -1,13 +1,9 @@
 """VEnhancer through the engine: exact resume, averages, LoRA files, weights to start from, spikes, memory, configs."""
 
-import copy
 import logging
-import warnings
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
@@ -24,7 +20,7 @@ from vrestore.engine.train import prepare_config, train
 from vrestore.errors import ConfigError, RegistryError, TrainingError, WeightsError
 from vrestore.layers.lora import is_lora, merged_state
 from vrestore.memory import GIB
-from vrestore.registry import DEGRADATIONS, MODELS
+from vrestore.registry import MODELS
 from vrestore.restorers import Request
 
 pytest.importorskip("torchsde")
@@ -315,42 +311,6 @@ class TestMemory:
                 model.backbone.set_gradient_checkpointing(checkpointing)
             needs[name] = model.training_need(2, 16, 260, 128)["forward and backward"]
         assert needs["saving"] < needs["controlnet"] < needs["all"]
-
-
-def frames_in(folder, clips, frames, height, width):
-    for clip in range(clips):
-        target = folder / f"clip_{clip}"
-        target.mkdir(parents=True)
-        for frame in range(frames):
-            pixels = np.random.default_rng(frame).integers(0, 256, (height, width, 3), dtype=np.uint8)
-            Image.fromarray(pixels).save(target / f"{frame:04d}.png")
-
-
-@pytest.mark.skipif(DEGRADATIONS.get("SpaceTimeDown") is None, reason="the degradation comes with another change")
-@pytest.mark.parametrize("name", ["venhancer_tiny_train", "venhancer_train_720p"])
-def test_one_step_of_a_shipped_config_at_tiny_size(tmp_path, name):
-    frames_in(tmp_path / "clips", 2, 9, 40, 40)
-    cfg = copy.deepcopy(load_config(ROOT / f"configs/venhancer/{name}.py").to_dict())
-    check_training_config(prepare_config(cfg))
-    tiny = copy.deepcopy(RESTORERS["VEnhancer"])
-    for part in ("backbone", "autoencoder", "text"):
-        tiny[part] = {**tiny[part]}
-    keep = ("training", "lora", "guidance_scale")
-    cfg["model"] = {**tiny, **{k: v for k, v in cfg["model"].items() if k in keep}}
-    dataset = cfg["train_dataloader"]["dataset"]
-    dataset.update(roots=str(tmp_path / "clips"), frames=5, crop_px=(12, 8), exclude=[], cache=None, progress=False)
-    count = cfg["optim_wrapper"].get("accumulative_counts", 1)
-    cfg["train_dataloader"].update(num_workers=0, batch_size=2, persistent_workers=False)
-    cfg["train_cfg"] = {"max_iters": count}
-    cfg["default_hooks"]["checkpoint"]["interval"] = count
-    for section in ("val_dataloader", "val_evaluator", "val_cfg"):
-        cfg.pop(section, None)
-    cfg["custom_hooks"] = [hook for hook in cfg["custom_hooks"] if hook["type"] != "SampleImageHook"]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        train(cfg, work_dir=tmp_path / "run")
-    assert read_log(tmp_path / "run")[-1]["loss"] > 0
-    assert (tmp_path / "run" / "weights.safetensors").is_file()
 
 
 @pytest.mark.parametrize(

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
+import uuid
 from collections import OrderedDict
 from pathlib import Path
 
 import torch.nn as nn
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 from torch import uint8 as byte
+
+from vrestore.disk import why_unwritten, write_under
+from vrestore.errors import ConfigError
 
 FEATURES = "features"
 
@@ -48,14 +51,13 @@ class PromptCache:
         features = features.detach().cpu().contiguous().clone()
         self._hold(key, features)
         if self.folder is not None:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            handle, unfinished = tempfile.mkstemp(dir=self.folder, suffix=".part")
-            os.close(handle)
+            content = save({FEATURES: features}, metadata={"text": text, "maker": maker})
+            file = self.folder / f"{key}.safetensors"
             try:
-                save_file({FEATURES: features}, unfinished, metadata={"text": text, "maker": maker})
-                os.replace(unfinished, self.folder / f"{key}.safetensors")
-            finally:
-                Path(unfinished).unlink(missing_ok=True)
+                write_under(file.with_name(f".{key}.{uuid.uuid4().hex}.part"), file, lambda f: f.write(content))
+            except OSError as error:
+                told = why_unwritten(error, file, len(content))
+                raise ConfigError(f"the cache of prompts cannot be written: {told} (cache_folder)") from error
 
     def _hold(self, key: str, features: Tensor) -> None:
         self._held[key] = features

@@ -24,6 +24,7 @@ from vrestore.checkpoints.files import StateDict, is_mappable, load_state_dict, 
 from vrestore.checkpoints.materialise import as_dtype, check_finite, in_groups
 from vrestore.checkpoints.network import network_state, recognise
 from vrestore.checkpoints.weightless import weightless
+from vrestore.disk import move_into_place, why_unwritten
 from vrestore.errors import ConfigError, VRestoreError, WeightsError
 from vrestore.plugins import load_plugins
 
@@ -203,10 +204,11 @@ def _write(tensors: StateDict, target: Path, metadata: dict[str, str]) -> None:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         save_file(tensors, temporary, metadata=metadata)
-        os.replace(temporary, target)
+        move_into_place(temporary, target)
     except (OSError, SafetensorError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise WeightsError(f"could not write {target}: {reason}; nothing was left there half-written") from error
+        need = sum(value.nbytes for value in tensors.values())
+        told = why_unwritten(error, target, need, "nothing was left there half-written")
+        raise WeightsError(told) from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()

@@ -176,6 +176,8 @@ def _refuse_known_mistakes(path: Path, head: bytes) -> None:
     start = head.lstrip().lower()
     if start.startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
         raise WeightsError(f"{path} is a web page, not weights: the download went wrong, get it again")
+    if start.startswith((b"{", b"[")) and not _is_safetensors(head) and head.isascii() and b"\0" not in head:
+        raise WeightsError(f"{path} is a text file (JSON, or the like), not weights")
     if start.startswith(b"version https://git-lfs"):
         raise WeightsError(f"{path} is a Git LFS pointer, not weights: run 'git lfs pull' in its repository")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 import uuid
 from collections.abc import Sequence
 from contextlib import suppress
@@ -15,9 +16,11 @@ from torch import Tensor
 
 from vrestore.data.clips import Clip
 from vrestore.data.progress import tracked
-from vrestore.errors import ConfigError, MediaError
+from vrestore.disk import move_into_place, why_unwritten
+from vrestore.errors import ConfigError, DataError, MediaError
 
 GIB = 2**30
+STALE_SECONDS = 3600  # after which an unfinished file is taken for one that nobody writes any more
 BLOCK_FRAMES = 64  # decoded at a time while a file of the cache is written
 
 
@@ -82,6 +85,7 @@ class DiskCache(ClipCache):
     def __init__(self, clips: Sequence[Clip], budget_bytes: int, folder: str | os.PathLike | None = None):
         super().__init__(clips, budget_bytes)
         self.folder = Path(folder) if folder is not None else default_folder()
+        _remove_leftovers(self.folder)
         self._mapped: dict[Path, Tensor | None] = {}
 
     def whole(self, clip: Clip) -> Tensor | None:
@@ -90,7 +94,10 @@ class DiskCache(ClipCache):
         return self._mapped[clip.path]
 
     def _map_or_make(self, clip: Clip) -> Tensor | None:
-        file = self.folder / f"{clip.path.stem[:40]}-{_fingerprint(clip.path)}.npy"
+        try:
+            file = self.folder / f"{clip.path.stem[:40]}-{_fingerprint(clip.path)}.npy"
+        except OSError:  # it is gone or closed; reading it says so
+            return None
         frames = _map(file, clip)
         if frames is None:
             with suppress(MediaError):  # a damaged clip is read window by window, like one that does not fit
@@ -143,6 +150,14 @@ def _fingerprint(path: Path) -> str:
     return digest.hexdigest()[:24]
 
 
+def _remove_leftovers(folder: Path) -> None:
+    """Delete what killed processes began to write; what has changed lately may still be written."""
+    for part in folder.glob(".*.npy.*.part"):
+        with suppress(OSError):
+            if time.time() - part.stat().st_mtime > STALE_SECONDS:
+                part.unlink()
+
+
 def _map(file: Path, clip: Clip) -> Tensor | None:
     """The mapped frames, or None where the file is missing, cut short or of another shape."""
     try:
@@ -155,16 +170,25 @@ def _map(file: Path, clip: Clip) -> Tensor | None:
 
 
 def _write(file: Path, clip: Clip) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_name(f".{file.name}.{uuid.uuid4().hex}.part")
     shape = (clip.n_frames, 3, clip.height, clip.width)
+    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
     try:
-        frames = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
-        for start in range(0, clip.n_frames, BLOCK_FRAMES):
-            count = min(BLOCK_FRAMES, clip.n_frames - start)
-            frames[start : start + count] = clip.read(start, count).numpy()
-        frames.flush()
-        del frames
-        os.replace(partial, file)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        # Written, not mapped: a full disk kills a process that writes to a mapping of a file.
+        with open(partial, "wb") as target:
+            np.lib.format.write_array_header_1_0(target, header)
+            for start in range(0, clip.n_frames, BLOCK_FRAMES):
+                count = min(BLOCK_FRAMES, clip.n_frames - start)
+                target.write(clip.read(start, count).contiguous().numpy().data)
+            target.flush()
+            os.fsync(target.fileno())
+        move_into_place(partial, file)
+    except OSError as error:
+        told = why_unwritten(error, file, clip.nbytes, "nothing was left there half-written")
+        raise DataError(
+            f"the cache of decoded clips cannot be written: {told}. The dataset's cache_dir names another folder, "
+            f"cache_bytes a smaller size, and cache=None keeps nothing"
+        ) from error
     finally:
         partial.unlink(missing_ok=True)

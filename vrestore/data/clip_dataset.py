@@ -14,11 +14,11 @@ import torch
 from torch.utils.data import Dataset
 
 from vrestore.data.cache import GIB, build_cache
-from vrestore.data.clips import Clip, load_clips, some
+from vrestore.data.clips import Clip, DamagedClipWarning, open_clips, some
 from vrestore.data.sizes import fits, least_side, round_down, two_sides, whole_seed
 from vrestore.data.transforms import CenterCrop, ClipTransform, RandomCrop, RandomFlip, RandomReverse, RandomTranspose
 from vrestore.degradations.resize import imresize
-from vrestore.errors import ConfigError, DataError, MediaError
+from vrestore.errors import ConfigError, DataError, MediaError, VRestoreError
 from vrestore.registry import DATASETS, DEGRADATIONS, TRANSFORMS
 
 CROPS = {"random": RandomCrop, "centre": CenterCrop}
@@ -67,6 +67,12 @@ class ClipDataset(Dataset):
     A sample is dict(lq float32 (T, 3, h, w), hq float32 (T, 3, H, W), both in [0, 1], record, clip): the degradation's
     record with two entries more: `source`, which holds where the window was cut and how it was turned, and `seed`, for
     what a model draws of its own for this sample. `UnsharpMask(keep=True)` among the transforms adds `hq_unsharpened`.
+    Windows that cannot be decoded are drawn anew; then `source` has `damaged`, the clips they were of:
+    ``[[name, reason], …]``.
+
+    Attributes:
+        clips: what is drawn from.
+        unreadable: what was found and cannot be opened: the reason by the clip's name.
 
     Raises:
         ConfigError: an argument out of range.
@@ -106,7 +112,8 @@ class ClipDataset(Dataset):
         self.frames = _at_least_one("frames", frames)
         self.seed = whole_seed(seed, "ClipDataset")
         self.frame_stride = _stride(frame_stride)
-        if fps is not None and not fps > 0:
+        number = isinstance(fps, int | float) and not isinstance(fps, bool) and math.isfinite(fps)
+        if fps is not None and not (number and fps > 0):
             raise ConfigError(f"ClipDataset: fps must be above 0, or None, got {fps!r}")
         if crop not in CROPS:
             raise ConfigError(f"ClipDataset: crop must be one of {', '.join(CROPS)}, got {crop!r}")
@@ -115,12 +122,14 @@ class ClipDataset(Dataset):
         self.shrink = _shrink(shrink, self.crop_px)
         if weighting not in WEIGHTINGS:
             raise ConfigError(f"ClipDataset: weighting must be one of {', '.join(WEIGHTINGS)}, got {weighting!r}")
+        if not isinstance(cache_bytes, int | float) or isinstance(cache_bytes, bool) or not cache_bytes >= 0:
+            raise ConfigError(f"ClipDataset: cache_bytes must be a number of bytes >= 0, got {cache_bytes!r}")
         if too_small not in ("error", "skip"):
             raise ConfigError(f"ClipDataset: too_small must be 'error' or 'skip', got {too_small!r}")
         if transpose and self.crop_px is not None and self.crop_px[0] != self.crop_px[1]:
             raise ConfigError(f"ClipDataset: transpose=True needs a square crop, got crop_px={crop_px!r}")
 
-        clips = load_clips(roots, include, exclude, progress, names, index)
+        clips, self.unreadable = open_clips(roots, include, exclude, progress, names, index)
         self.clips = self._large_enough(clips, too_small)
         self._weights = _clip_weights(self.clips, weighting, weights or {})
         self._cumulative = np.cumsum(self._weights)
@@ -144,7 +153,14 @@ class ClipDataset(Dataset):
         sample["hq"] = sample["hq"].contiguous().float().div_(255)
         for transform in self.transforms:
             sample = transform.transform(sample, rng)
-        lq, record = self.degradation(sample["hq"], rng)
+        try:
+            lq, record = self.degradation(sample["hq"], rng)
+        except VRestoreError as error:
+            raise type(error)(f"clip {sample['clip']}, draw {draw_index}: {error}") from error
+        except Exception as error:
+            raise DataError(
+                f"clip {sample['clip']}, draw {draw_index}: its degradation failed: {type(error).__name__} {error}"
+            ) from error
         # Drawn last, so that it moves no other draw; for models that draw noise of their own.
         record = {**record, "source": sample["source"], "seed": int(rng.integers(2**63 - 1))}
         pair = {"lq": lq, "hq": sample["hq"], "record": record, "clip": sample["clip"]}
@@ -152,10 +168,18 @@ class ClipDataset(Dataset):
             pair["hq_unsharpened"] = sample["hq_unsharpened"]
         return {**pair, "prompt": sample["prompt"]} if self.captions else pair
 
+    def drawn_clip(self, draw_index: int) -> str:
+        """The name of the clip that a draw takes first; nothing is decoded."""
+        return self._draw_clip(np.random.default_rng(np.random.SeedSequence([self.seed, int(draw_index)]))).name
+
+    def _draw_clip(self, rng: np.random.Generator) -> Clip:
+        return self.clips[int(np.searchsorted(self._cumulative, rng.random() * self._cumulative[-1], side="right"))]
+
     def _window(self, rng: np.random.Generator) -> dict[str, Any]:
         """A drawn window of a drawn clip, uint8, cropped; in place of a damaged one, the next draw of the generator."""
+        damaged: list[list[str]] = []
         for _ in range(TRIES):
-            clip = self.clips[int(np.searchsorted(self._cumulative, rng.random() * self._cumulative[-1], side="right"))]
+            clip = self._draw_clip(rng)
             low, high = (step * self._skip(clip) for step in self.frame_stride)
             if self.frames > 1:
                 high = min(high, (_longest(clip) - 1) // (self.frames - 1))
@@ -165,8 +189,9 @@ class ClipDataset(Dataset):
                 hq = self.cache.window(clip, start, self.frames, stride)
             except MediaError as error:
                 self._tell_damaged(clip, error)
+                damaged.append([clip.name, str(error)])
                 continue
-            source = {"start_frame": start, "frame_stride": stride}
+            source = {"start_frame": start, "frame_stride": stride} | ({"damaged": damaged} if damaged else {})
             sample = {"hq": hq, "clip": clip.name, "source": source}
             if self.captions:
                 sample["prompt"] = _caption(clip)
@@ -197,7 +222,9 @@ class ClipDataset(Dataset):
     def _tell_damaged(self, clip: Clip, error: MediaError) -> None:
         if clip.name not in self._damaged:
             self._damaged.add(clip.name)
-            warnings.warn(f"{clip.name} is damaged and its windows are drawn anew from other clips: {error}")
+            warnings.warn(
+                f"{clip.name} is damaged and its windows are drawn anew from other clips: {error}", DamagedClipWarning
+            )
 
     def _large_enough(self, clips: list[Clip], too_small: str) -> list[Clip]:
         span = {clip: (self.frames - 1) * self.frame_stride[0] * self._skip(clip) + 1 for clip in clips}

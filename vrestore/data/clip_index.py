@@ -11,6 +11,7 @@ from typing import Any
 
 from vrestore.data.clips import Clip, describe
 from vrestore.data.scenes import scene_cuts
+from vrestore.disk import why_unwritten, write_under
 from vrestore.errors import DataError, MediaError
 
 FORMAT = "vrestore-index-1"
@@ -54,7 +55,10 @@ class ClipIndex:
             MediaError: it cannot be read, now or when it was indexed.
         """
         key = os.path.relpath(path.resolve(), self.file.resolve().parent)
-        mark = _fingerprint(path)
+        try:
+            mark = _fingerprint(path)
+        except OSError as error:
+            raise MediaError(f"'{path}' cannot be read: {error.strerror}") from error
         entry = self._entries.get(key)
         if entry is None or entry.get("mark") != mark:
             entry = {"mark": mark, **_found_out(path, name)}
@@ -73,15 +77,13 @@ class ClipIndex:
         if not self._changed:
             return
         partial = self.file.with_name(f".{self.file.name}.{uuid.uuid4().hex}.part")
+        text = json.dumps({"format": FORMAT, "clips": self._entries}, indent=0, sort_keys=True) + "\n"
+        content = text.encode("utf-8")
         try:
-            self.file.parent.mkdir(parents=True, exist_ok=True)
-            text = json.dumps({"format": FORMAT, "clips": self._entries}, indent=0, sort_keys=True)
-            partial.write_text(text + "\n", encoding="utf-8")
-            os.replace(partial, self.file)
+            write_under(partial, self.file, lambda file: file.write(content))
         except OSError as error:
-            raise DataError(f"the index {self.file} cannot be written: {error.strerror or error}") from error
-        finally:
-            partial.unlink(missing_ok=True)
+            told = why_unwritten(error, self.file, len(content))
+            raise DataError(f"the index of clips cannot be written: {told}") from error
         self._changed = False
 
 

@@ -24,6 +24,10 @@ IMAGE_SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".
 SHOWN = 5  # names listed in a message before "and N more"
 
 
+class DamagedClipWarning(UserWarning):
+    """Windows of a clip cannot be decoded; a training counts and names them in its log instead."""
+
+
 @dataclass(frozen=True)
 class Clip:
     """One readable clip.
@@ -94,38 +98,55 @@ def load_clips(
     Raises:
         DataError: a root or the list is missing, `index` is no index, or no readable clip is left.
     """
+    return open_clips(roots, include, exclude, progress, names, index)[0]
+
+
+def open_clips(
+    roots: str | os.PathLike | Sequence[str | os.PathLike],
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    progress: bool = False,
+    names: str | os.PathLike | None = None,
+    index: str | os.PathLike | None = None,
+) -> tuple[list[Clip], dict[str, str]]:
+    """As `load_clips`: the readable clips, and why each of the others cannot be read, by its name."""
     roots = [roots] if isinstance(roots, (str, os.PathLike)) else list(roots)
     found: list[tuple[Path, str]] = []
+    closed: list[tuple[str, str]] = []
     for root in roots:
-        found += find_clips(root)
+        found += find_clips(root, closed)
     chosen = [(path, name) for path, name in found if _wanted(name, include, exclude)]
     if names is not None:
         listed = set(read_names(names))
         chosen = [(path, name) for path, name in chosen if name in listed]
     where = ", ".join(str(root) for root in roots)
+    if not chosen and closed:
+        raise DataError(f"no clip under {where} can be read: {closed[0][1]}")
     if not chosen:
         rules = f"include={list(include)}, exclude={list(exclude)}" + (f", names={str(names)!r}" if names else "")
         filters = f" ({rules} left none of {len(found)})" if found else ""
         raise DataError(
             f"no clip under {where or 'no root at all'}{filters}; expected video files or folders of frames"
         )
-    clips, unreadable = [], []
+    clips: list[Clip] = []
+    unreadable = closed
     known = _open_index(index)
     for path, name in tracked(chosen, "Opening clips", progress):
         try:
             clips.append(describe(path, name) if known is None else known.clip(path, name))
         except MediaError as error:
-            unreadable.append((name, error))
+            unreadable.append((name, str(error)))
     if known is not None:
         known.save()
     if unreadable:
+        names_of_them = some(sorted(n for n, _ in unreadable))
         message = (
-            f"{len(unreadable)} of {len(chosen)} clips under {where} cannot be read: {some(n for n, _ in unreadable)}"
+            f"{len(unreadable)} of {len(clips) + len(unreadable)} clips under {where} cannot be read: {names_of_them}"
         )
         if not clips:
             raise DataError(f"{message}; the first says: {unreadable[0][1]}")
         warnings.warn(f"{message}; they are left out", stacklevel=2)
-    return clips
+    return clips, dict(unreadable)
 
 
 def _open_index(file: str | os.PathLike | None):
@@ -136,19 +157,34 @@ def _open_index(file: str | os.PathLike | None):
     return ClipIndex(file)
 
 
-def find_clips(root: str | os.PathLike) -> list[tuple[Path, str]]:
+def find_clips(root: str | os.PathLike, closed: list[tuple[str, str]] | None = None) -> list[tuple[Path, str]]:
     """Video files and frame folders under a root, as (path, name), sorted by name; nothing is opened.
 
+    Args:
+        root: a folder, or a single clip.
+        closed: takes the folders that cannot be looked into, and why.
+
     Raises:
-        DataError: there is nothing at `root`.
+        DataError: there is nothing at `root`, or it is not let be seen.
     """
     root = Path(root)
-    if not root.exists():
+    try:
+        there = root.exists()
+    except OSError as error:
+        raise DataError(f"{root} cannot be read: {error.strerror}") from error
+    if not there:
         raise DataError(f"{root} does not exist; expected a folder of clips (video files or folders of frames)")
     if root.is_file():
         return [(root, root.name)]
     found = []
-    for folder, subfolders, files in os.walk(root, followlinks=True):
+
+    def note(error: OSError) -> None:
+        folder = Path(error.filename or root)
+        name = folder.relative_to(root).as_posix() if folder != root else root.name
+        if closed is not None:
+            closed.append((name, f"the folder {folder} cannot be read: {error.strerror}"))
+
+    for folder, subfolders, files in os.walk(root, followlinks=True, onerror=note):
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
         here = Path(folder)
         if any(_is_image(name) for name in files):
@@ -184,6 +220,8 @@ def describe(path: Path, name: str) -> Clip:
     with VideoReader(path) as reader:
         info = reader.info
         n_frames = reader.frame_count if info.frame_count is None else info.frame_count
+    if not n_frames:
+        raise MediaError(f"'{path}' holds no frame")
     return Clip(path, name, n_frames, info.height, info.width, info.fps)
 
 

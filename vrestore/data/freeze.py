@@ -20,6 +20,7 @@ from vrestore.data.clips import VIDEO_SUFFIXES, Clip, describe, load_clips, some
 from vrestore.data.manifest import FILE_NAME, FORMAT, differing_versions, frames_sha256, read_manifest, versions
 from vrestore.data.progress import tracked
 from vrestore.data.sizes import round_down, whole_seed
+from vrestore.disk import why_unwritten, write_under
 from vrestore.errors import ConfigError, DataError, MediaError, VRestoreError
 from vrestore.registry import DEGRADATIONS
 from vrestore.video import VideoWriter
@@ -82,7 +83,8 @@ def freeze(
     header |= {"scale": getattr(degrade, "scale", 1), "protocol": getattr(degrade, "protocol", recipe["type"])}
     target = _new_folder(target)
     clips = load_clips(source, include, exclude, progress)
-    return _make(header, degrade, list(zip(_names(clips), clips, strict=True)), target, progress)
+    with _room_told(target):
+        return _make(header, degrade, list(zip(_names(clips), clips, strict=True)), target, progress)
 
 
 def refreeze(
@@ -103,7 +105,8 @@ def refreeze(
         raise DataError(f"{source} lacks {len(missing)} of the {len(manifest['clips'])} frozen clips: {some(missing)}")
     pairs = [(entry["name"], found[entry["source"]]) for entry in manifest["clips"]]
     header = {**{key: value for key, value in manifest.items() if key != "clips"}, "versions": versions()}
-    return _make(header, degrade, pairs, target, progress, then=manifest)
+    with _room_told(target):
+        return _make(header, degrade, pairs, target, progress, then=manifest)
 
 
 def check_frozen(folder: str | os.PathLike, *, progress: bool = True) -> dict[str, Any]:
@@ -159,10 +162,21 @@ def _make(
             _append(partial / JOURNAL, entry)
         entries.append(entry)
     manifest = {**header, "clips": entries}
-    (partial / FILE_NAME).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+    text = json.dumps(manifest, indent=1) + "\n"
+    write_under(partial / f".{FILE_NAME}.part", partial / FILE_NAME, lambda file: file.write(text.encode("utf-8")))
     (partial / JOURNAL).unlink()
     os.replace(partial, target)
     return manifest
+
+
+@contextmanager
+def _room_told(target: Path) -> Iterator[None]:
+    """One sentence where a folder cannot be written, as on a full disk; what is done of it stays."""
+    try:
+        yield
+    except OSError as error:
+        told = why_unwritten(error, error.filename or target)
+        raise DataError(f"{told}; the clips that are done are kept, the same command goes on") from error
 
 
 class _DiffersError(Exception):

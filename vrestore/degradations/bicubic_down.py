@@ -13,6 +13,7 @@ from vrestore.degradations.base import (
     on_8bit_levels,
     plain_number,
 )
+from vrestore.degradations.draws import check_flag
 from vrestore.degradations.resize import imresize
 from vrestore.registry import DEGRADATIONS
 
@@ -35,7 +36,7 @@ class BicubicDown(Degradation):
     def __init__(self, scale: float = 4, round_to_8bit: bool = True):
         check_scale("BicubicDown", scale)
         self.scale = plain_number(scale)
-        self.round_to_8bit = bool(round_to_8bit)
+        self.round_to_8bit = check_flag("BicubicDown", "round_to_8bit", round_to_8bit)
 
     @property
     def protocol(self) -> str:

@@ -11,6 +11,7 @@ from torch import Tensor
 from vrestore.degradations.base import Degradation, Record, check_clip
 from vrestore.degradations.draws import (
     Range,
+    check_flag,
     check_number,
     check_range,
     check_weights,
@@ -88,7 +89,7 @@ class RandomBlur(Degradation):
         self.beta_gaussian_step = check_number(me, "beta_gaussian_step", beta_gaussian_step)
         self.beta_plateau_step = check_number(me, "beta_plateau_step", beta_plateau_step)
         self.omega_step = check_number(me, "omega_step", omega_step)
-        self.beta_halves = bool(beta_halves)
+        self.beta_halves = check_flag(me, "beta_halves", beta_halves)
         if self.beta_halves and not all(r[0] <= 1 <= r[1] for r in (self.beta_gaussian, self.beta_plateau)):
             raise ConfigError(f"{me} (DEGRADATIONS): beta_halves needs ranges of beta that hold 1")
 

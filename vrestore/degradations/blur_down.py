@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vrestore.degradations.base import Degradation, Record, check_clip, check_scale, on_8bit_levels
+from vrestore.degradations.draws import check_flag
 from vrestore.errors import ConfigError, RequestError
 from vrestore.registry import DEGRADATIONS
 
@@ -56,7 +57,7 @@ class BlurDown(Degradation):
         self.scale = int(scale)
         self.sigma = float(sigma)
         self.convention = convention
-        self.round_to_8bit = bool(round_to_8bit)
+        self.round_to_8bit = check_flag("BlurDown", "round_to_8bit", round_to_8bit)
 
     @property
     def protocol(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,7 +36,9 @@ class Compose(Degradation):
                 f"{type(self).__name__} (DEGRADATIONS) needs a list of at least one degradation in 'steps', got "
                 f"{steps!r}"
             )
-        self.steps: list[Any] = [s if callable(s) else DEGRADATIONS.build(s) for s in steps]
+        if protocol is not None and not isinstance(protocol, str):
+            raise ConfigError(f"{type(self).__name__} (DEGRADATIONS): protocol must be a short text, got {protocol!r}")
+        self.steps: list[Any] = [_built(step, type(self).__name__) for step in steps]
         self.scale, self.draws_size, self.sets_size = _size_rule(self.steps)
         self._knows_input = False
         self._protocol = protocol
@@ -102,7 +104,7 @@ class Chance(Degradation):
 
     def __init__(self, step: Any, prob: float = 0.5):
         self.prob = check_prob("Chance", "prob", prob)
-        self.step: Any = step if callable(step) else DEGRADATIONS.build(step)
+        self.step: Any = _built(step, "Chance")
         if getattr(self.step, "scale", 1) != 1 and prob != 1:
             raise ConfigError(
                 f"Chance (DEGRADATIONS): step must keep the size, but {type(self.step).__name__} has the scale "
@@ -129,6 +131,14 @@ class Chance(Degradation):
         frames_TCHW, inner = self.step(frames_TCHW, rng)
         lifted = {key: inner[key] for key in CONDITIONS if key in inner}
         return frames_TCHW, {**record, "scale": inner.get("scale", 1), **lifted, "step": inner}
+
+
+def _built(step: Any, owner: str) -> Any:
+    if callable(step):
+        return step
+    if not isinstance(step, Mapping):
+        raise ConfigError(f"{owner} (DEGRADATIONS): a step is a dict(type='…', …) or a degradation, got {step!r}")
+    return DEGRADATIONS.build(dict(step))
 
 
 def _for_input(step: Callable, height: int, width: int) -> Callable:

@@ -107,6 +107,17 @@ def check_prob(owner: str, field: str, value: Any) -> float:
     return check_number(owner, field, value, 0, 1)
 
 
+def check_flag(owner: str, field: str, value: Any) -> bool:
+    """True or False.
+
+    Raises:
+        ConfigError: it is neither; a word such as 'no' would count as True.
+    """
+    if not isinstance(value, bool | np.bool_):
+        raise ConfigError(f"{owner} (DEGRADATIONS): {field} must be True or False, got {value!r}")
+    return bool(value)
+
+
 def check_weights(owner: str, field: str, value: Any, allowed: Sequence[str] | None = None) -> dict[str, float]:
     """Names and how often each is drawn: a mapping to weights, a list of names drawn alike, or one name.
 

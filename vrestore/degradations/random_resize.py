@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vrestore.degradations.base import Degradation, Record, check_clip, check_scale, plain_number
-from vrestore.degradations.draws import Range, check_number, check_range, check_weights, choose, told, walk
+from vrestore.degradations.draws import Range, check_flag, check_number, check_range, check_weights, choose, told, walk
 from vrestore.errors import ConfigError
 from vrestore.registry import DEGRADATIONS
 
@@ -56,7 +56,7 @@ class RandomResize(Degradation):
             raise ConfigError(f"RandomResize (DEGRADATIONS): factor must be (low <= 1, high >= 1), got {factor!r}")
         self.step = check_number("RandomResize", "step", step)
         self.ops = check_weights("RandomResize", "ops", ops, OPS)
-        self.even = bool(even)
+        self.even = check_flag("RandomResize", "even", even)
 
     def __call__(self, frames_TCHW: Tensor, rng: np.random.Generator) -> tuple[Tensor, Record]:
         check_clip(frames_TCHW)

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vrestore.degradations.base import Degradation, Record, check_clip
-from vrestore.degradations.draws import Range, check_range
+from vrestore.degradations.draws import Range, check_flag, check_range
 from vrestore.registry import DEGRADATIONS
 
 
@@ -55,8 +55,8 @@ class SpaceTimeDown(Degradation):
         self.downscale = check_range(me, "downscale", downscale, 1)
         self.key_frame_stride = check_range(me, "key_frame_stride", key_frame_stride, 1, whole=True)
         self.noise_level = check_range(me, "noise_level", noise_level, 0, 999, whole=True)
-        self.keep_size = bool(keep_size)
-        self.whole_intervals = bool(whole_intervals)
+        self.keep_size = check_flag(me, "keep_size", keep_size)
+        self.whole_intervals = check_flag(me, "whole_intervals", whole_intervals)
 
     def __call__(self, frames_TCHW: Tensor, rng: np.random.Generator) -> tuple[Tensor, Record]:
         check_clip(frames_TCHW)

@@ -28,6 +28,7 @@ OPTIONS = {
     "libx265": {"x265-params": "pools=none:frame-threads=1:wpp=0:log-level=none"},
 }
 PIX_FMT = "yuv420p"
+USUAL_ENCODERS = ("libx264", "libx265", "mpeg4", "mpeg2video", "libvpx-vp9", "libsvtav1")
 LEAST_SIDE = 16  # pixels; smaller frames are filled up by repeating their edge
 # Frames one coding block (64 pixels) wide come out of x265 differently from run to run, and narrower ones crash it
 # (seen in the encoder that PyAV 18.1 carries).
@@ -173,10 +174,10 @@ def _codes(name: str) -> bool:
 
 def _check_codec(name: str) -> None:
     if not _codes(name):
-        known = [*ENCODER_OF, "libx264", "libx265", "mpeg4", "mpeg2video", "libvpx-vp9"]
-        close = difflib.get_close_matches(name, known, n=1)
+        there = [known for known in (*ENCODER_OF, *USUAL_ENCODERS) if _codes(known)]
+        close = difflib.get_close_matches(name, there, n=1)
         hint = f"; did you mean '{close[0]}'?" if close else ""
         raise ConfigError(
             f"VideoCompression (DEGRADATIONS): codecs names '{name}', which this FFmpeg does not encode in {PIX_FMT}"
-            f"{hint} (usual ones: {', '.join(known)})"
+            f"{hint} (usual ones that there are: {', '.join(there)})"
         )

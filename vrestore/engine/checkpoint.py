@@ -32,7 +32,7 @@ def save_checkpoint(checkpoint: dict, path: str | Path) -> Path:
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise TrainingError(f"'{name}' holds NaN or infinity, so no checkpoint {Path(path).name} was written")
     data = to_plain(checkpoint)
-    return write_whole(path, lambda file: torch.save(data, file))
+    return write_whole(path, lambda file: torch.save(data, file), tensor_bytes(data))
 
 
 def load_checkpoint(path: str | Path) -> dict:
@@ -44,8 +44,32 @@ def load_checkpoint(path: str | Path) -> dict:
     path = Path(path)
     checkpoint = read_file(path)
     if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("state_dict"), dict):
-        raise WeightsError(f"{path} is no training checkpoint: it has no 'state_dict'")
+        tensors = isinstance(checkpoint, dict) and any(isinstance(value, Tensor) for value in checkpoint.values())
+        found = "; it holds weights alone, from which load_from starts a training" if tensors else ""
+        raise WeightsError(f"{path} is no training checkpoint: it has no 'state_dict'{found}")
     return from_plain(checkpoint)
+
+
+def load_last_checkpoint(work_dir: str | Path) -> tuple[Path, dict, list[str]] | None:
+    """The newest whole checkpoint of a work dir, the one that its pointer names first.
+
+    Returns:
+        Where it is, what it holds, and a sentence on each newer one that is damaged; None where there is none at all.
+
+    Raises:
+        WeightsError: there are some, and all are damaged.
+    """
+    first = find_last_checkpoint(work_dir)
+    if first is None:
+        return None
+    others = [Path(work_dir) / f"iter_{n}.pth" for n in reversed(checkpoints_in(work_dir))]
+    damaged: list[str] = []
+    for path in [first, *(other for other in others if other != first)]:
+        try:
+            return path, load_checkpoint(path), damaged
+        except WeightsError as error:
+            damaged.append(str(error))
+    raise WeightsError(f"{work_dir} has no whole checkpoint to resume: {'; '.join(damaged)}")
 
 
 def load_weights(path: str | Path, model: torch.nn.Module) -> dict[str, Tensor]:
@@ -71,7 +95,7 @@ def find_last_checkpoint(work_dir: str | Path) -> Path | None:
     work_dir = Path(work_dir)
     pointer = work_dir / POINTER
     if pointer.is_file():
-        named = work_dir / pointer.read_text(encoding="utf-8").strip()
+        named = work_dir / pointer.read_text(encoding="utf-8", errors="replace").strip()
         if named.is_file():
             return named
     numbers = checkpoints_in(work_dir)
@@ -88,6 +112,15 @@ def point_to(path: str | Path) -> None:
     """Make `path` the checkpoint that a resumed run starts from."""
     path = Path(path)
     write_text(path.parent / POINTER, path.name + "\n")
+
+
+def tensor_bytes(value: Any) -> int:
+    """Bytes of all tensors in nested plain data: about the size of its file."""
+    if isinstance(value, Tensor):
+        return value.nbytes
+    if isinstance(value, Mapping):
+        return sum(tensor_bytes(item) for item in value.values())
+    return sum(tensor_bytes(item) for item in value) if isinstance(value, list | tuple) else 0
 
 
 def to_plain(value: Any) -> Any:

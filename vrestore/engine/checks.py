@@ -68,6 +68,11 @@ KNOWN_KEYS = {
     "benchmarks": "read by tools/test.py",
     "metrics": "read by tools/test.py",
 }
+# Beside what is built from their own registries, what PyTorch's DataLoader takes.
+LOADER_KEYS = (
+    *("dataset", "sampler", "collate_fn", "batch_size", "num_workers", "timeout", "pin_memory", "pin_memory_device"),
+    *("drop_last", "prefetch_factor", "persistent_workers", "multiprocessing_context", "in_order"),
+)
 REQUIRED_KEYS = ("model", "train_dataloader", "train_cfg", "optim_wrapper")
 
 
@@ -152,6 +157,10 @@ def _check_parts(cfg: Mapping[str, Any]) -> None:
             check_type(DATA_SAMPLERS, loader["sampler"], f"{name}.sampler", dataset=None, seed=None)
         whole(loader, "batch_size", name, default=1 if name == "val_dataloader" else None)
         whole(loader, "num_workers", name, default=0, least=0)
+        check_keys(loader, LOADER_KEYS, name)
+        timeout = loader.get("timeout", 0)
+        if not isinstance(timeout, int | float) or isinstance(timeout, bool) or not timeout >= 0:
+            raise ConfigError(f"{name}.timeout must be a number of seconds >= 0, got {timeout!r}")
     for name, wrapper in optimiser_parts(cfg["optim_wrapper"]).items():
         _check_optimiser(wrapper, f"optim_wrapper.{name}" if name else "optim_wrapper")
     _check_schedules(cfg)

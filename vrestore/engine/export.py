@@ -65,7 +65,7 @@ def export_weights(
         "vrestore_version": str(meta.get("vrestore_version", "")),
     }
     content = _with_sorted_header(save(tensors, metadata=metadata))
-    return write_whole(out, lambda file: file.write(content))
+    return write_whole(out, lambda file: file.write(content), len(content))
 
 
 def export_lora(checkpoint: str | Path, out: str | Path) -> Path | None:
@@ -94,7 +94,7 @@ def export_lora(checkpoint: str | Path, out: str | Path) -> Path | None:
         "vrestore_version": str(meta.get("vrestore_version", "")),
     }
     content = _with_sorted_header(save(tensors, metadata=metadata))
-    return write_whole(out, lambda file: file.write(content))
+    return write_whole(out, lambda file: file.write(content), len(content))
 
 
 def sha256_of_tensors(tensors: Mapping[str, Tensor]) -> str:

@@ -17,8 +17,11 @@ from rich.progress import track
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from vrestore.data.clips import some
+from vrestore.engine.damage import Damage, damage_of, everywhere
+from vrestore.engine.loaders import batches_in_work, end_workers
 from vrestore.engine.optim import NonFiniteError
-from vrestore.errors import ConfigError, TrainingError, VRestoreError
+from vrestore.errors import ConfigError, DataError, MediaError, TrainingError, VRestoreError
 from vrestore.registry import LOOPS
 
 
@@ -58,16 +61,24 @@ class StreamTrainLoop(BaseLoop):
         self.draws = 0  # consumed by all processes together, over the whole run
         self.stop_training = False  # set by MMEngine's EarlyStoppingHook
         self.fetch_seconds = 0.0  # that the last iteration waited for its data
+        self.damage: Damage = []  # windows of damaged clips that were drawn anew for the last iteration's batches
         self._clips: list[list[str]] = []  # of each iteration since the last step
+        self._batches: Iterator = iter(())
+        self._first_draw = 0  # of those that the running data loader makes
 
     def run(self) -> torch.nn.Module:
         try:
             return self._run()
-        except RuntimeError as error:
-            if isinstance(error, VRestoreError) or "DataLoader worker" not in str(error):
-                raise
+        except BaseException as error:
             # PyTorch tells of a killed data worker by a signal, wherever this process happens to be.
-            raise TrainingError(self._explain_data(error)) from error
+            of_workers = isinstance(error, RuntimeError) and "DataLoader worker" in str(error)
+            told = self._explain_data(error) if of_workers and not isinstance(error, VRestoreError) else None
+            end_workers(self._batches)
+            if told is None:
+                raise
+            raise TrainingError(told) from error
+        finally:
+            self._batches = iter(())
 
     def _run(self) -> torch.nn.Module:
         self.runner.call_hook("before_train")
@@ -77,11 +88,12 @@ class StreamTrainLoop(BaseLoop):
             self._validate_if_due()
         self.dataloader.sampler.set_start(self.draws)
         # Starting a data loader draws from the global generator, hence before an iteration's seed.
-        batches = iter(self.dataloader) if self.iter < self.max_iters else iter(())
+        self._first_draw = self.draws
+        self._batches = iter(self.dataloader) if self.iter < self.max_iters else iter(())
         while self.iter < self.max_iters and not self.stop_training:
             self.runner.model.train()
             seed_iteration(self.runner.seed, get_rank(), self.iter)
-            self.run_iter(self._fetch(batches))
+            self.run_iter(self._fetch(self._batches))
             self._validate_if_due()
             if self.runner.stop_request.agreed and self.at_step_boundary:
                 self.runner.stop()
@@ -98,7 +110,10 @@ class StreamTrainLoop(BaseLoop):
         except NonFiniteError as error:
             raise TrainingError(self._explain_non_finite(error)) from None
         local = [float(value.detach()) if isinstance(value, Tensor) else float(value) for value in outputs.values()]
-        outputs = dict(zip(outputs, self.runner.stop_request.agree(local), strict=True))
+        damage = damage_of(batch)
+        *shared, met = self.runner.stop_request.agree([*local, float(len(damage))])
+        self.damage = everywhere(damage) if met else []
+        outputs = dict(zip(outputs, shared, strict=True))
         self.draws += self.dataloader.batch_size * get_world_size()
         self.runner.call_hook("after_train_iter", batch_idx=self.iter, data_batch=batch, outputs=outputs)
         self.iter += 1
@@ -124,12 +139,29 @@ class StreamTrainLoop(BaseLoop):
         finally:
             self.fetch_seconds = time.perf_counter() - started
 
-    def _explain_data(self, error: Exception) -> str:
+    def _explain_data(self, error: BaseException) -> str:
         reason = "it ended" if isinstance(error, StopIteration) else _last_line(error)
+        if "timed out" in str(error):
+            seconds = self.dataloader.timeout
+            reason = f"no batch came within {seconds:g} seconds (train_dataloader.timeout={seconds:g})"
+        waited = "timed out" in str(error)
+        if waited or "DataLoader worker" in reason:
+            names = self._clips_in_work(waited)
+            reason += f", at work on the clips {some(names)}" if names else ""
         return (
             f"the training data failed at iteration {self.iter + 1} (draws from {self.draws}): {reason}; "
             f"{self.runner.describe_last_checkpoint()}"
         )
+
+    def _clips_in_work(self, waited: bool) -> list[str]:
+        """The clips of the batches that the lost or hanging data worker had begun, where the dataset tells them."""
+        drawn_clip = getattr(self.dataloader.dataset, "drawn_clip", None)
+        if drawn_clip is None:
+            return []
+        size, world = self.dataloader.batch_size, get_world_size()
+        first = self._first_draw + get_rank()
+        places = (batch * size + i for batch in batches_in_work(self._batches, waited) for i in range(size))
+        return sorted({drawn_clip(first + place * world) for place in places})
 
     def _explain_non_finite(self, error: NonFiniteError) -> str:
         """One sentence with the step and the clips, the same in every process."""
@@ -171,11 +203,17 @@ class ClipValLoop(BaseLoop):
         self.runner.model.eval()
         stop = self.runner.stop_request
         quiet = not (is_main_process() and sys.stdout.isatty())
-        for index, batch in enumerate(track(self.dataloader, "validation", transient=True, disable=quiet)):
-            stop.agree([])
-            if stop.agreed:
-                break
-            self.run_iter(index, batch)
+        try:
+            for index, batch in enumerate(track(self.dataloader, "validation", transient=True, disable=quiet)):
+                stop.agree([])
+                if stop.agreed:
+                    break
+                self.run_iter(index, batch)
+        except (MediaError, DataError) as error:
+            raise TrainingError(
+                f"a clip of the validation cannot be read at iteration {self.runner.iter}: {_last_line(error)}; "
+                f"{self.runner.describe_last_checkpoint()}"
+            ) from error
         metrics = {} if stop.agreed else self.evaluator.evaluate(len(self.dataloader.dataset))
         for metric in self.evaluator.metrics:
             metric.results.clear()
@@ -199,7 +237,7 @@ def seed_iteration(seed: int, rank: int, iteration: int) -> None:
     torch.manual_seed(int(words[2]) << 32 | int(words[3]))
 
 
-def _last_line(error: Exception) -> str:
+def _last_line(error: BaseException) -> str:
     """What went wrong, without the traceback that a data worker puts into its message."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     kind, _, text = lines[-1].partition(": ")

@@ -5,10 +5,15 @@ from __future__ import annotations
 import importlib.util
 import itertools
 import json
+import logging
 import signal
+import threading
 import time
 import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import mmengine
@@ -24,6 +29,8 @@ from mmengine.optim import OptimWrapperDict
 from mmengine.runner import Runner as MMEngineRunner
 from torch.utils.data import DataLoader
 
+from vrestore.data.clips import DamagedClipWarning
+from vrestore.disk import is_full
 from vrestore.engine import checkpoint as checkpoints
 from vrestore.engine import schedules
 from vrestore.engine.hooks import DEFAULT_HOOKS, SafeCheckpointHook, TrainedEMAHook
@@ -31,6 +38,7 @@ from vrestore.engine.loaders import build_dataloader
 from vrestore.engine.loops import StreamTrainLoop
 from vrestore.engine.optim import AutocastOptimWrapper
 from vrestore.engine.processes import join_processes, share_model, share_weights
+from vrestore.engine.resuming import optimiser_kinds
 from vrestore.engine.several_optimisers import are_several, optimiser_parts
 from vrestore.engine.sharding import ShardedStrategy, gathered, spread_optimiser_state
 from vrestore.engine.stop import StopRequest, TrainingStopped
@@ -75,9 +83,21 @@ class Runner(MMEngineRunner):
         super().__init__(model=model, **kwargs)
 
     @classmethod
-    def from_parts(cls, cfg: Config, model: nn.Module, resume_from: dict | None = None) -> Runner:
-        """A Runner of a checked config (`vrestore.engine.train.prepare_config`) and its built model."""
-        plain = cfg.to_dict()
+    def from_parts(
+        cls,
+        cfg: Config,
+        model: nn.Module,
+        resume_from: dict | None = None,
+        data: Mapping[str, Any] = MappingProxyType({}),
+    ) -> Runner:
+        """A Runner of a checked config (`vrestore.engine.train.prepare_config`), its built model and data loaders.
+
+        Args:
+            cfg, model: those.
+            resume_from: a loaded checkpoint to go on from, or None.
+            data: data loaders that are built already, by their names in the config.
+        """
+        plain = {**cfg.to_dict(), **data}
         given = {name: plain[name] for name in PARTS_OF_CONFIG if plain.get(name) is not None}
         return cls(model, resume_from=resume_from, cfg=cfg, **given)
 
@@ -164,7 +184,11 @@ class Runner(MMEngineRunner):
         return schedules.build_schedules(scheduler, optim_wrapper, self.max_iters, self.logger.warning)
 
     def build_logger(self, log_level: int | str = "INFO", log_file: str | None = None, **kwargs: Any):
-        return super().build_logger(log_level, log_file, logger_name="vrestore", **kwargs)
+        logger = super().build_logger(log_level, log_file, logger_name="vrestore", **kwargs)
+        for handler in logger.handlers:
+            if isinstance(handler, logging.FileHandler):  # a full disk is told by what the run cannot do without
+                handler.handleError = lambda record: None  # type: ignore[method-assign]
+        return logger
 
     def build_visualizer(self, visualizer=None):
         if visualizer is None:
@@ -197,7 +221,8 @@ class Runner(MMEngineRunner):
     # ---------------------------------------------------------------- running
 
     def train(self) -> nn.Module:
-        with self.stop_request, warnings.catch_warnings():
+        with self.stop_request, warnings.catch_warnings(), _quiet_writers():
+            warnings.simplefilter("ignore", DamagedClipWarning)  # a hook counts them in the log
             # The schedule counts iterations, of which the first may make no step yet.
             if self.accumulative_counts > 1 or are_several(self.cfg.optim_wrapper):
                 warnings.filterwarnings("ignore", "Detected call of `scheduler.step")
@@ -289,6 +314,7 @@ class Runner(MMEngineRunner):
             "world_size": self.world_size,
             "batch_size": self.train_loop.dataloader.batch_size,
             "model": json.loads(json.dumps(_as_trained(plain_config(self.cfg.get("model", {}))), default=str)),
+            "optimizer": optimiser_kinds(self.cfg.get("optim_wrapper") or {}),
             "config_name": Path(self.cfg.filename).stem if self.cfg.filename else None,
             "cfg": self.cfg.pretty_text,
             "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
@@ -398,6 +424,22 @@ class Runner(MMEngineRunner):
     def dump_config(self) -> None:
         name = Path(self.cfg.filename).name if self.cfg.filename else "config.py"
         self.cfg.dump(str(Path(self.work_dir) / (Path(name).stem + ".py")))
+
+
+@contextmanager
+def _quiet_writers() -> Iterator[None]:
+    """No traceback of TensorBoard's writing thread on a full disk: the next curve raises the same in this thread."""
+    before = threading.excepthook
+
+    def told(arguments: Any) -> None:
+        if not is_full(arguments.exc_value):
+            before(arguments)
+
+    threading.excepthook = told
+    try:
+        yield
+    finally:
+        threading.excepthook = before
 
 
 def plain_config(value: Any) -> Any:

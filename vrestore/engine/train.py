@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,19 +12,30 @@ import torch
 from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.runner import set_random_seed
+from torch.utils.data import DataLoader
 
 import vrestore.data
 import vrestore.engine  # noqa: F401  (registers hooks, loops and optimiser wrappers)
 from vrestore.checkpoints.zoo import load_part
-from vrestore.engine.checkpoint import check_fits, find_last_checkpoint, load_checkpoint, load_weights
+from vrestore.disk import is_full, why_unwritten
+from vrestore.engine.checkpoint import (
+    check_fits,
+    find_last_checkpoint,
+    load_checkpoint,
+    load_last_checkpoint,
+    load_weights,
+)
 from vrestore.engine.checks import check_training_config, check_training_size
 from vrestore.engine.export import export_lora, export_weights
+from vrestore.engine.files import UnwrittenError
+from vrestore.engine.loaders import build_dataloader
 from vrestore.engine.plan import check_memory
 from vrestore.engine.processes import processes
+from vrestore.engine.resuming import check_resumable
 from vrestore.engine.runner import Runner
 from vrestore.engine.several_optimisers import check_optimisers, spelled_out
-from vrestore.engine.work_dir import set_earlier_run_aside
-from vrestore.errors import ConfigError, WeightsError
+from vrestore.engine.work_dir import make_work_dir, set_earlier_run_aside
+from vrestore.errors import ConfigError, TrainingError, WeightsError
 from vrestore.registry import MODELS
 from vrestore.restorers.base import BaseRestorer
 
@@ -63,7 +76,7 @@ def train(
     """
     cfg = prepare_config(cfg, work_dir=work_dir, amp=amp, launcher=launcher)
     check_training_config(cfg)
-    with processes(launcher, **cfg.env_cfg.get("dist_cfg", {})):
+    with processes(launcher, **cfg.env_cfg.get("dist_cfg", {})), _full_disks_told(cfg.work_dir):
         runner = _build_runner(cfg, resume or cfg.get("resume", False))
         runner.train()
         if is_main_process():
@@ -109,11 +122,13 @@ def _new_runner(cfg: Config, model: torch.nn.Module, resume_was_asked: bool) -> 
     """A Runner that starts from the beginning; an earlier run of the same work dir is kept aside."""
     if cfg.get("load_from"):
         check_fits(load_weights(cfg.load_from, model), model, cfg.load_from)
+    data = _data_loaders(cfg)
+    make_work_dir(cfg.work_dir)
     aside = set_earlier_run_aside(cfg.work_dir)
     start = Path(cfg.get("load_from") or "")
     if aside is not None and (aside / start.name).is_file() and start.parent.resolve() == Path(cfg.work_dir).resolve():
         cfg.load_from = str(aside / start.name)
-    runner = Runner.from_parts(cfg, model)
+    runner = Runner.from_parts(cfg, model, data=data)
     if aside is not None:
         runner.logger.warning(f"an earlier run was here; it is kept in {aside} (to go on with it, give --resume)")
     if resume_was_asked:
@@ -140,19 +155,56 @@ def _build_runner(cfg: Config, resume: bool | str | Path) -> Runner:
     if isinstance(model, BaseRestorer):
         model.build_for_training()
     check_memory(model, cfg)
-    path = find_last_checkpoint(cfg.work_dir) if resume is True else resume or None
-    if path is None:
+    found = load_last_checkpoint(cfg.work_dir) if resume is True else None
+    if isinstance(resume, str | Path):
+        found = Path(resume), load_checkpoint(resume), []
+    if found is None:
         _load_parts(model, all_of_them=not cfg.get("load_from"))
         return _new_runner(cfg, model, resume_was_asked=bool(resume))
-    checkpoint = load_checkpoint(path)
-    if "optimizer" not in checkpoint or "iter" not in checkpoint.get("meta", {}):
-        raise WeightsError(f"{path} holds weights only, no state of a run; resume from an iter_N.pth, or use load_from")
-    check_fits(checkpoint["state_dict"], model, path)
-    done, most = checkpoint["meta"]["iter"], cfg.train_cfg.max_iters
-    if done > most:
-        raise ConfigError(f"{path} is at iteration {done}, beyond train_cfg.max_iters={most}; raise it to train on")
+    path, checkpoint, damaged = found
+    check_resumable(checkpoint, model, cfg, path)
     _load_parts(model, all_of_them=False)
-    return Runner.from_parts(cfg, model, checkpoint)
+    data = _data_loaders(cfg)
+    make_work_dir(cfg.work_dir)
+    runner = Runner.from_parts(cfg, model, checkpoint, data=data)
+    for sentence in damaged:
+        runner.logger.warning(f"{sentence}; the run goes on from the one before, {path}")
+    return runner
+
+
+def _data_loaders(cfg: Config) -> dict[str, DataLoader]:
+    """The data loaders of a config, built before the work dir is touched, so that a fault of theirs leaves it as it is.
+
+    Raises:
+        ConfigError, RegistryError: a recipe or another argument is impossible.
+        DataError: there are no clips, or they do not serve.
+    """
+    given = {name: cfg.get(name) for name in ("train_dataloader", "val_dataloader")}
+    plain = {name: loader.to_dict() for name, loader in given.items() if loader is not None}
+    return {name: build_dataloader(loader, cfg.randomness.seed, name) for name, loader in plain.items()}
+
+
+@contextmanager
+def _full_disks_told(work_dir: str | Path) -> Iterator[None]:
+    """One sentence where there is no room for a file that others write: a log, curves, a copy of the config.
+
+    Raises:
+        TrainingError: says what there is no room for.
+    """
+    cause: Exception
+    try:
+        yield
+    except UnwrittenError as error:
+        told, cause = str(error), error
+    except OSError as error:
+        if not is_full(error):
+            raise
+        told, cause = why_unwritten(error, error.filename or work_dir), error
+    else:
+        return
+    last = find_last_checkpoint(work_dir)
+    state = f"the last checkpoint is {last}: --resume goes on from it" if last else "no checkpoint was written yet"
+    raise TrainingError(f"{told}; {state}") from cause
 
 
 def _load_parts(model: torch.nn.Module, all_of_them: bool) -> None:

@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
 from mmengine.dist import barrier, is_main_process
 
+from vrestore.disk import is_full
 from vrestore.engine.checkpoint import POINTER, checkpoints_in
+from vrestore.errors import ConfigError
 
 FILES_OF_A_RUN = ("iter_*.pth", "best_*.pth", POINTER, "log.jsonl", "weights.safetensors", "samples")
+
+
+def make_work_dir(work_dir: str | Path) -> None:
+    """Make the folder of a run, or see that it can be written to.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    try:
+        Path(work_dir).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if is_full(error):
+            raise
+        raise ConfigError(
+            f"the work dir {work_dir} cannot be made: {error.strerror}; choose another (--work-dir)"
+        ) from error
+    if not os.access(work_dir, os.W_OK | os.X_OK):
+        raise ConfigError(f"the work dir {work_dir} may not be written to; choose another (--work-dir)")
 
 
 def set_earlier_run_aside(work_dir: str | Path) -> Path | None:

@@ -1,6 +1,7 @@
 """What the Runner calls at fixed points of a run (HOOKS)."""
 
 from vrestore.engine.hooks.checkpoint import SafeCheckpointHook
+from vrestore.engine.hooks.damage import DamagedClipsHook
 from vrestore.engine.hooks.ema import StepEMAHook
 from vrestore.engine.hooks.freeze import FreezeHook
 from vrestore.engine.hooks.log import LogHook
@@ -15,10 +16,13 @@ DEFAULT_HOOKS: dict[str, dict] = {
     "param_scheduler": {"type": "ParamSchedulerHook"},
     "logger": {"type": "LogHook"},
     "checkpoint": {"type": "SafeCheckpointHook"},
+    "damage": {"type": "DamagedClipsHook"},
+    "spike": {"type": "LossSpikeHook"},
 }
 
 __all__ = [
     "DEFAULT_HOOKS",
+    "DamagedClipsHook",
     "FreezeHook",
     "LogHook",
     "LossSpikeHook",

@@ -53,8 +53,12 @@ class SafeCheckpointHook(Hook):
 
     def before_train(self, runner) -> None:
         if is_main_process():
-            remove_leftovers(runner.work_dir, "*.pth")
+            remove_leftovers(runner.work_dir)
+            for folder in Path(runner.work_dir).glob("samples/*/"):
+                remove_leftovers(folder)
         self._best = runner.message_hub.runtime_info.get("best_checkpoint")
+        if self._best is not None and not (Path(runner.work_dir) / self._best["file"]).is_file():
+            self._best = None  # a run that was cut later had found a better one
         self._check_best(runner)
 
     def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
@@ -72,14 +76,16 @@ class SafeCheckpointHook(Hook):
         score = metrics[name]
         if self._best is not None and self._best["name"] == name and not self._is_better(runner, name, score):
             return
-        previous = self._best
-        file = f"best_{name.replace('/', '_')}_iter_{runner.iter}.pth"
+        stem = f"best_{name.replace('/', '_')}"
+        file = f"{stem}_iter_{runner.iter}.pth"
         self._best = {"name": name, "score": float(score), "iter": runner.iter, "file": file}
         runner.message_hub.update_info("best_checkpoint", dict(self._best))
         runner.save_checkpoint(runner.work_dir, file, save_optimizer=False, done=runner.iter)
         runner.logger.info(f"best {name} so far: {score:.4f}, kept as {file}")
-        if previous is not None and previous["file"] != file and is_main_process():
-            _remove(Path(runner.work_dir) / previous["file"])
+        if is_main_process():
+            for other in Path(runner.work_dir).glob(f"{stem}_iter_*.pth"):
+                if other.name != file:
+                    _remove(other)
 
     def save(self, runner, done: int) -> Path:
         """Write the checkpoint after `done` iterations, unless it is there already.

@@ -13,8 +13,9 @@ from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 
 from vrestore.engine.checkpoint import HISTORY_STEPS
-from vrestore.engine.files import write_text
-from vrestore.errors import ConfigError, TrainingError
+from vrestore.engine.damage import DAMAGED_CLIPS
+from vrestore.engine.files import append_line, write_text
+from vrestore.errors import ConfigError
 from vrestore.registry import HOOKS
 
 LOG_NAME = "log.jsonl"
@@ -64,6 +65,7 @@ class LogHook(Hook):
             **losses,
             **_gradient_norm(runner),
             **learning_rates(runner),
+            **damaged_windows(runner),
             "seconds_per_iter": round((now - self._line_started) / self._iters, 4),
             "data_seconds_per_iter": round(self._data_seconds / self._iters, 4),
         }
@@ -93,14 +95,7 @@ class LogHook(Hook):
 
     def _write(self, runner, row: dict) -> None:
         if is_main_process():
-            line = json.dumps({k: _finite_or_text(v) for k, v in row.items()}) + "\n"
-            try:
-                with self._path.open("a", encoding="utf-8") as file:
-                    file.write(line)
-            except OSError as error:
-                raise TrainingError(
-                    f"could not write {self._path}: {error.strerror}; {runner.describe_last_checkpoint()}"
-                ) from error
+            append_line(self._path, json.dumps({k: _finite_or_text(v) for k, v in row.items()}))
         curves = {f"{row['mode']}/{k}": v for k, v in row.items() if isinstance(v, int | float) and k != "iter"}
         runner.visualizer.add_scalars(curves, step=row["iter"])
 
@@ -119,6 +114,12 @@ def _gradient_norm(runner) -> dict[str, float]:
     """Norm of the last step's gradient before clipping, of each optimiser; nothing before the first step."""
     norms = {name: h for name, h in runner.message_hub.log_scalars.items() if name.startswith("train/grad_norm")}
     return {name.removeprefix("train/"): float(history.current()) for name, history in sorted(norms.items())}
+
+
+def damaged_windows(runner) -> dict[str, int]:
+    """How many windows of damaged clips were drawn anew so far; nothing where none was."""
+    counts = runner.message_hub.runtime_info.get(DAMAGED_CLIPS)
+    return {"damaged_windows": sum(counts.values())} if counts else {}
 
 
 def learning_rates(runner) -> dict[str, float]:
@@ -151,7 +152,7 @@ def drop_lines_after(path: Path, iteration: int) -> None:
         path.unlink()
         return
     kept = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             row = json.loads(line)
         except json.JSONDecodeError:  # a line that a killed process did not finish
