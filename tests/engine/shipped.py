@@ -22,7 +22,9 @@ CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 SIZES = {**tiny.BACKBONES, **tiny.LOSSES, **tiny.AUXILIARY_LOSSES}
 CROPS = {"ShakenVEnhancer": (12, 8)}  # else this:
 CROP = 64
-FRAMES = 4
+FRAMES = 5  # at most
+# What of a network goes with its data, and so stays as the config has it.
+OF_THE_DATA = ("upscale_factor", "upscale", "upsampler", "scale", "num_frames", "hr_in", "is_low_res_input")
 KEPT_OF_VENHANCER = ("training", "lora", "guidance_scale")
 
 
@@ -58,7 +60,8 @@ def at_tiny_size(name: str, clips: Path, folder: Path, iters: int = 2) -> dict[s
     for key in ("persistent_workers", "prefetch_factor", "timeout", "pin_memory"):
         loader.pop(key, None)
     crop = CROPS.get(cfg["model"]["type"], CROP)
-    loader["dataset"].update(roots=str(clips), frames=FRAMES, crop_px=crop, exclude=[], include=[], progress=False)
+    loader["dataset"].update(roots=str(clips), crop_px=crop, exclude=[], include=[], progress=False)
+    loader["dataset"]["frames"] = min(FRAMES, loader["dataset"].get("frames", FRAMES))
     for key in ("names", "index", "cache", "weights"):
         loader["dataset"].pop(key, None)
     for key in ("val_dataloader", "val_evaluator", "val_cfg", "strategy", "load_from", "visualizer"):
@@ -84,7 +87,8 @@ def small_model(model: dict[str, Any]) -> dict[str, Any]:
     small = copy.deepcopy(model)
     for part in [small, *_parts(small)]:
         if part["type"] in SIZES:
-            part.update(copy.deepcopy(SIZES[part["type"]]))
+            sizes = {key: value for key, value in SIZES[part["type"]].items() if key not in OF_THE_DATA}
+            part.update(copy.deepcopy(sizes))
     return small
 
 

@@ -113,7 +113,12 @@ def whole(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
+OFTEN = ("log line begun", "checkpoint written, not named", "checkpoint named, not pointed to")
+OFTEN += ("picture begun, the average swapped in", "better named, the old one still there")
+SELDOM = [pytest.param(moment, marks=pytest.mark.slow) for moment in MOMENTS if moment not in OFTEN]
+
+
+@pytest.mark.parametrize("moment", [*OFTEN, *SELDOM])
 def test_killed_between_two_files(tmp_path, whole, moment):
     train_and_die(tiny_config(), tmp_path / "cut", *MOMENTS[moment])
     assert_resumes(tiny_config(), whole, tmp_path / "cut")
