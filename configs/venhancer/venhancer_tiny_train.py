@@ -16,7 +16,7 @@ _held_out = ["toy_frog*", "cups_540p*", "city_skyline_b*"]  # never trained on; 
 model = dict(
     untrained=False,
     backbone=dict(dropout=0.0),  # so few weights do not overfit
-    training=dict(trainable="all", zero_init=False, strength=(0, 300)),
+    training=dict(trainable="all", open_ways=5.0, strength=(0, 300)),
 )
 
 train_dataloader = dict(
@@ -28,7 +28,7 @@ train_dataloader = dict(
         roots=_data_root,
         exclude=_held_out,
         degradation=dict(
-            type="SpaceTimeDown", downscale=(1, 8), key_frame_stride=(1, 2), noise_level=(0, 300), whole_intervals=True
+            type="SpaceTimeDown", downscale=(2, 6), key_frame_stride=(1, 2), noise_level=(0, 300), whole_intervals=True
         ),
         frames=9,
         crop_px=(104, 112),
@@ -57,7 +57,7 @@ param_scheduler = [
     dict(type="LinearLR", start_factor=0.05, begin=0, end=100),
     dict(type="CosineAnnealingLR", eta_min=1e-6, begin=100),
 ]
-train_cfg = dict(max_iters=2000, val_interval=1000)
+train_cfg = dict(max_iters=1700, val_interval=850)
 default_hooks = dict(logger=dict(interval=20), checkpoint=dict(interval=200, max_keep_ckpts=1))
 custom_hooks = [
     dict(type="TrainedEMAHook", momentum=0.004),

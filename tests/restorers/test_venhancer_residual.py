@@ -77,7 +77,7 @@ def test_training_asks_for_what_lacks(monkeypatch):
 
 def test_ways_of_the_controlnet_may_be_open_from_the_start():
     shut = MODELS.build({**TINY, "training": {"trainable": "all"}}).backbone.adapter
-    open_ = MODELS.build({**TINY, "training": {"trainable": "all", "zero_init": False}}).backbone.adapter
+    open_ = MODELS.build({**TINY, "training": {"trainable": "all", "open_ways": 2.0}}).backbone.adapter
     for adapter, drawn in ((shut, False), (open_, True)):
         ways = [adapter.input_hint_block, adapter.scale_cond[-1], adapter.middle_block_out[0], adapter.zero_convs[0][0]]
         assert all(bool(way.weight.any()) == drawn for way in ways)

@@ -77,12 +77,18 @@ class VideoControlNet(BaseAdapter, UNetEncoder):
             getattr(control, name).load_state_dict(getattr(unet, name).state_dict())
         return control.train(unet.training)
 
-    def open_ways(self) -> None:
-        """Draw the ways in and out at random, as any other layer's: for a UNet that is as untrained as this is."""
+    @torch.no_grad()
+    def open_ways(self, hint_gain: float = 1.0) -> None:
+        """Draw the ways in and out at random, as other layers are: for a UNet that is as untrained as this is.
+
+        Args:
+            hint_gain: factor of the key frames' way in.
+        """
         ways = [self.input_hint_block, self.hint_time_zero_linear, self.scale_cond[-1]]
         ways += [conv for zero_conv in [*self.zero_convs, self.middle_block_out] for conv in zero_conv.children()]
         for layer in ways:
             layer.reset_parameters()  # type: ignore[operator]
+        self.input_hint_block.weight.mul_(hint_gain)
 
     def forward(
         self,

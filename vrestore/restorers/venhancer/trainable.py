@@ -56,8 +56,8 @@ class TrainableVEnhancer(BaseRestorer):
         self._trainable = self.training_settings.trainable or ("controlnet" if lora is None else "lora")
         if training is not None and copy_encoder and self.training_settings.copy_encoder:
             self._copy_encoder()
-            if not self.training_settings.zero_init:
-                self.backbone.adapter.open_ways()
+            if self.training_settings.open_ways:
+                self.backbone.adapter.open_ways(self.training_settings.open_ways)
         if lora is not None:
             unknown = [name for name in lora if name not in LORA_SETTINGS]
             if unknown or "rank" not in lora:

@@ -30,8 +30,10 @@ class TrainingSettings:
             ``controlnet``.
         copy_encoder: the ControlNet starts as a copy of the UNet's encoder and middle block, with ways in and out that
             are zero, where no weights are loaded into it.
-        zero_init: the ControlNet's ways in and out start at zero, so that it changes nothing yet. A network that trains
-            from nothing, with no UNet to protect, learns its conditions sooner without.
+        open_ways: 0 leaves the ControlNet's ways in and out at zero, so that it changes nothing yet. A network that
+            trains from nothing, with no UNet to protect, learns its conditions sooner with ways that are drawn at
+            random, as other layers are; the key frames' way in is this many times as wide, for beside it comes the
+            noise.
         text_dropout: probability that a clip's prompt is replaced by `dropped_text`, 0 to 1.
         dropped_text: the prompt in its place; None is the text encoder's negative prompt.
         strength: least and most noise augmentation of the key frames where a record tells none, 0 to 300, drawn
@@ -45,7 +47,7 @@ class TrainingSettings:
 
     trainable: str | None = None
     copy_encoder: bool = True
-    zero_init: bool = True
+    open_ways: float = 0.0
     text_dropout: float = 0.1
     dropped_text: str | None = ""
     strength: tuple[int, int] = (1, STRENGTH_RANGE[1])
@@ -62,6 +64,8 @@ class TrainingSettings:
         if not whole or not low <= pair[0] <= pair[1] <= high:
             raise ConfigError(f"training.strength must be (least, most) from {low} to {high}, got {self.strength!r}")
         object.__setattr__(self, "strength", pair)
+        if not 0 <= self.open_ways < float("inf"):
+            raise ConfigError(f"training.open_ways must be a factor >= 0, got {self.open_ways!r}")
         if self.min_snr_gamma is not None and not self.min_snr_gamma > 0:
             raise ConfigError(f"training.min_snr_gamma must be above 0, or None, got {self.min_snr_gamma!r}")
 
