@@ -17,6 +17,7 @@ from vrestore.data.sizes import fits, least_side, round_down, two_sides, whole_s
 from vrestore.data.transforms import CenterCrop, ClipTransform, RandomCrop, RandomFlip, RandomReverse, RandomTranspose
 from vrestore.errors import ConfigError, DataError, MediaError
 from vrestore.registry import DATASETS, DEGRADATIONS, TRANSFORMS
+from vrestore.video import archive
 
 CROPS = {"random": RandomCrop, "centre": CenterCrop}
 WEIGHTINGS = ("clips", "frames", "pixels")
@@ -31,7 +32,8 @@ class ClipDataset(Dataset):
     processes nor the cache change a byte of it. Read it with the `StreamSampler`, which yields indices without end.
 
     Args:
-        roots: folders that hold video files and frame folders at any depth, or single clips.
+        roots: folders that hold video files and frame folders at any depth, single clips, or WebDataset shards: tar
+            files, patterns of them (``train-{000000..000041}.tar``), or a folder of them (see `data/shards.py`).
         degradation: config of DEGRADATIONS that makes the degraded clip.
         frames: frames of a window.
         crop_px: side of the clean crop, or (height, width), a multiple of the degradation's scale; None takes the whole
@@ -44,7 +46,8 @@ class ClipDataset(Dataset):
         fps: frame rate that clips are brought to by skipping frames: the step is multiplied by the clip's own rate over
             this one, rounded, at least 1. None, and a clip without a rate, takes every frame.
         crop: where the crop lies: ``random``, or ``centre``.
-        captions: take the text file of a clip's name beside it (``reef.mp4``, ``reef.txt``) as its `prompt`.
+        captions: take the text file of a clip's name beside it (``reef.mp4``, ``reef.txt``), or the caption that its
+            shard holds, as its `prompt`.
         weighting: clips are drawn alike (`clips`), by their `frames`, or by their `pixels` (frames x height x width).
         weights: multiplies the weight of the clips whose name matches a glob pattern: `{'toy_*': 2.0}`.
         include, exclude: glob patterns on the clips' names (paths relative to their root).
@@ -160,7 +163,7 @@ class ClipDataset(Dataset):
             source = {"start_frame": start, "frame_stride": stride}
             sample = {"hq": hq, "clip": clip.name, "source": source}
             if self.captions:
-                sample["prompt"] = _caption(clip)
+                sample["prompt"] = caption_of(clip)
             if self._cut is not None:
                 return self._cut(sample, rng)
             height, width = (round_down(side, self.scale) for side in hq.shape[-2:])
@@ -231,10 +234,16 @@ def _clip_weights(clips: Sequence[Clip], weighting: str, weights: Mapping[str, f
     return result
 
 
-def _caption(clip: Clip) -> str | None:
-    """The text beside a clip, None where there is none."""
-    file = clip.path.with_suffix(".txt") if clip.path.is_file() else clip.path.with_name(f"{clip.path.name}.txt")
-    return file.read_text(encoding="utf-8").strip() if file.is_file() else None
+def caption_of(clip: Clip) -> str | None:
+    """The text beside a clip, or told in its shard; None where there is none."""
+    if clip.caption is not None:
+        return clip.caption
+    is_file = archive.is_file(clip.path)
+    file = clip.path.with_suffix(".txt") if is_file else clip.path.with_name(f"{clip.path.name}.txt")
+    if not archive.is_file(file):
+        return None
+    with archive.open_file(file) as opened:
+        return opened.read().decode("utf-8").strip()
 
 
 def _fitting_crop(crop_px: int | tuple[int, int], scale: float) -> tuple[int, int]:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from vrestore.errors import MediaError
-from vrestore.video import colour
+from vrestore.video import archive, colour
 from vrestore.video.decode import Decoding
 from vrestore.video.folder import FrameFolder
 from vrestore.video.index import Clock, FrameIndex, build_index
@@ -305,11 +305,11 @@ class _LazyIndex:
 def _look_up(path: Path) -> tuple[VideoInfo, _LazyIndex]:
     """Info and index of a file or folder, kept for as long as it does not change."""
     try:
-        status = path.stat()
+        mark = archive.mark_of(path)
     except OSError:
         probe(path)  # says what is wrong
         raise
-    return _look_up_unchanged(path, status.st_ino, status.st_mtime_ns, status.st_size)
+    return _look_up_unchanged(path, *mark)
 
 
 @lru_cache(maxsize=512)
