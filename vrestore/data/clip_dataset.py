@@ -15,12 +15,15 @@ from vrestore.data.cache import GIB, build_cache
 from vrestore.data.clips import Clip, load_clips, some
 from vrestore.data.sizes import fits, least_side, round_down, two_sides, whole_seed
 from vrestore.data.transforms import CenterCrop, ClipTransform, RandomCrop, RandomFlip, RandomReverse, RandomTranspose
+from vrestore.degradations import deferred
+from vrestore.degradations.deferred import Deferred
 from vrestore.errors import ConfigError, DataError, MediaError
 from vrestore.registry import DATASETS, DEGRADATIONS, TRANSFORMS
 from vrestore.video import archive
 
 CROPS = {"random": RandomCrop, "centre": CenterCrop}
 WEIGHTINGS = ("clips", "frames", "pixels")
+DEGRADE_ON = ("worker", "device")
 TRIES = 10  # clips drawn for one sample before giving up on damaged ones
 
 
@@ -54,6 +57,9 @@ class ClipDataset(Dataset):
         names: text file with the names of the clips to take, one a line, as published sets bring them.
         too_small: what to do with clips shorter than the window or smaller than the crop: `error`, or `skip` with a
             warning.
+        degrade_on: `worker` degrades clips where they are loaded, on the CPU; `device` leaves it to the model, whose
+            data preprocessor degrades the batch on the model's device: the same draws and records, the same pixels up
+            to rounding. For degradations without real codecs, which work on the CPU wherever they are asked.
         cache: keep decoded clips in `ram` (decoded at construction) or on `disk` (decoded at first use), or None.
         cache_bytes: most bytes of decoded clips kept; what does not fit is decoded for every sample.
         cache_dir: folder of the disk cache; None is the user's cache folder.
@@ -64,7 +70,8 @@ class ClipDataset(Dataset):
 
     A sample is dict(lq float32 (T, 3, h, w), hq float32 (T, 3, H, W), both in [0, 1], record, clip): the degradation's
     record with two entries more: `source`, which holds where the window was cut and how it was turned, and `seed`, for
-    what a model draws of its own for this sample.
+    what a model draws of its own for this sample. With `degrade_on="device"` it has `deferred` in place of `lq` and
+    `record`; `clip_collate` and the restorers know what to do with it.
 
     Raises:
         ConfigError: an argument out of range.
@@ -91,6 +98,7 @@ class ClipDataset(Dataset):
         exclude: Sequence[str] = (),
         names: str | os.PathLike | None = None,
         too_small: str = "error",
+        degrade_on: str = "worker",
         cache: str | None = None,
         cache_bytes: int = 4 * GIB,
         cache_dir: str | os.PathLike | None = None,
@@ -113,6 +121,9 @@ class ClipDataset(Dataset):
             raise ConfigError(f"ClipDataset: weighting must be one of {', '.join(WEIGHTINGS)}, got {weighting!r}")
         if too_small not in ("error", "skip"):
             raise ConfigError(f"ClipDataset: too_small must be 'error' or 'skip', got {too_small!r}")
+        if degrade_on not in DEGRADE_ON:
+            raise ConfigError(f"ClipDataset: degrade_on must be {' or '.join(DEGRADE_ON)}, got {degrade_on!r}")
+        self.degrade_on = degrade_on
         if transpose and self.crop_px is not None and self.crop_px[0] != self.crop_px[1]:
             raise ConfigError(f"ClipDataset: transpose=True needs a square crop, got crop_px={crop_px!r}")
 
@@ -140,10 +151,12 @@ class ClipDataset(Dataset):
         sample["hq"] = sample["hq"].contiguous().float().div_(255)
         for transform in self.transforms:
             sample = transform.transform(sample, rng)
-        lq, record = self.degradation(sample["hq"], rng)
-        # Drawn last, so that it moves no other draw; for models that draw noise of their own.
-        record = {**record, "source": sample["source"], "seed": int(rng.integers(2**63 - 1))}
-        pair = {"lq": lq, "hq": sample["hq"], "record": record, "clip": sample["clip"]}
+        todo = Deferred(self.degradation, rng, sample["source"])
+        if self.degrade_on == "device":
+            pair = {"hq": sample["hq"], "clip": sample["clip"], deferred.KEY: todo}
+        else:
+            lq, record = todo(sample["hq"])
+            pair = {"lq": lq, "hq": sample["hq"], "record": record, "clip": sample["clip"]}
         return {**pair, "prompt": sample["prompt"]} if self.captions else pair
 
     def _window(self, rng: np.random.Generator) -> dict[str, Any]:

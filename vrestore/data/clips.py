@@ -68,11 +68,10 @@ class Clip:
             MediaError: the frames cannot be decoded.
         """
         count = self.n_frames - start if count is None else count
-        span = (count - 1) * stride + 1
-        frames = read_clip(self.path, start, span, dtype="uint8")
-        if len(frames) != span:
-            raise MediaError(f"{self.path}: frames {start} to {start + span - 1} were asked, {len(frames)} decode")
-        return frames[::stride]
+        frames = read_clip(self.path, start, count, stride=stride, dtype="uint8")
+        if len(frames) != count:
+            raise MediaError(f"{self.path}: {count} frames from {start} on were asked, {len(frames)} decode")
+        return frames
 
 
 def load_clips(
