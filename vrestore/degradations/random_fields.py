@@ -35,8 +35,8 @@ def poisson_field(levels: Tensor, photons: int, rng: np.random.Generator) -> Ten
     Returns:
         (count - expected) / photons of every pixel, float32, of the shape of `levels`.
     """
-    places = random_places(tuple(levels.shape), rng) // (PLACES // COUNT_PLACES)
-    index = torch.from_numpy(places.astype(np.int32)).add_(levels, alpha=COUNT_PLACES).flatten()
+    places = random_places(tuple(levels.shape), rng) >> (PLACES // COUNT_PLACES).bit_length() - 1
+    index = torch.from_numpy(places.astype(np.int32)).add_(levels.int(), alpha=COUNT_PLACES).flatten()
     counts = torch.from_numpy(_poisson_table(photons)).index_select(0, index).float().view(levels.shape)
     return counts.div_(photons).sub_(levels, alpha=1 / 255)
 
