@@ -18,7 +18,7 @@ from vrestore.plugins import FILES_VARIABLE
 from vrestore.registry import MODELS
 from vrestore.video import VideoWriter, probe, read_clip
 
-COMMANDS = ("train", "test", "restore", "freeze", "zoo")
+COMMANDS = ("train", "test", "restore", "freeze", "shard", "zoo")
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
 

@@ -10,6 +10,8 @@ A block looks like this; what stands between its two lines is replaced:
 results: PATH    a results file of `vrestore test`; `clips` after the path adds a row a clip
 baselines: PATH  what tools/benchmarks/baselines.py measured
 runs: PATH       what tools/benchmarks/deform_conv.py measured
+loading: PATH    what tools/benchmarks/data_loading.py measured
+speed: PATH      what tools/benchmarks/degradations.py measured
 zoo: PATH        the model zoo's index
 
 --check writes nothing and fails where a file is out of date.
@@ -25,7 +27,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 BLOCK = re.compile(
-    r"(<!-- (?P<kind>results|baselines|runs|zoo): (?P<path>\S+)(?P<clips> clips)? -->\n).*?(<!-- /(?P=kind) -->)",
+    r"(<!-- (?P<kind>results|baselines|runs|loading|speed|zoo): (?P<path>\S+)(?P<clips> clips)? -->\n)"
+    r".*?(<!-- /(?P=kind) -->)",
     re.DOTALL,
 )
 DECIMALS = {"PSNR": 2, "SSIM": 4, "LPIPS": 4, "NIQE": 2}
@@ -60,6 +63,10 @@ def _block(kind: str, path: Path, clips: bool) -> str:
         return render_baselines(path)
     if kind == "runs":
         return render_runs(path)
+    if kind == "loading":
+        return render_loading(path)
+    if kind == "speed":
+        return render_speed(path)
     from vrestore.checkpoints.markdown import zoo_markdown
 
     return zoo_markdown()
@@ -99,6 +106,51 @@ def render_runs(path: Path) -> str:
     lines += [
         f"Networks on {data['settings']['frames']} frames of {width}x{height}, on {where['cpu']}, {where['threads']} "
         f"threads, torch {where['packages']['torch']}."
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def render_loading(path: Path) -> str:
+    """What tools/benchmarks/data_loading.py measured as Markdown."""
+    data = json.loads(path.read_text(encoding="utf-8"))
+    lines = ["| from | samples a second | frames a second | s to begin |", "|---|---|---|---|"]
+    names = {
+        "none": "videos, no cache",
+        "disk, first pass": "disk cache, first pass",
+        "disk, later": "disk cache, later",
+    }
+    for row in data["rows"]:
+        rates = f"{row['samples_per_second']:.1f} | {row['frames_per_second']:.0f}"
+        lines.append(f"| {names.get(row['cache'], row['cache'])} | {rates} | {row['build_seconds']:.1f} |")
+    s = data["settings"]
+    lines += [
+        "",
+        f"{data['rows'][0]['clips']} clips, windows of {s['frames']} frames, crops of {s['crop']} pixels, bicubic "
+        f"x{s['scale']:g}, {s['workers'] or 'no'} worker(s), on {data['machine']}, torch {data['torch']}.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def render_speed(path: Path) -> str:
+    """What tools/benchmarks/degradations.py measured as Markdown: clips a second and times of steps, on both sides."""
+    data = json.loads(path.read_text(encoding="utf-8"))
+    coders = {"opencv": "JPEG by OpenCV (RealBasicVSR)", "simulated": "simulated JPEG (DiffJPEG)"}
+    lines = ["| clips a second | ours | basicsr | ratio |", "|---|---|---|---|"]
+    for coder, name in coders.items():
+        for what, row in data["results"][coder]["clips_a_second"].items():
+            lines.append(f"| {name}, {what} | {row['ours']:.2f} | {row['basicsr']:.2f} | **{row['ratio']:.2f}** |")
+    lines += ["", "| milliseconds a clip | ours | basicsr |", "|---|---|---|"]
+    for name, row in data["results"]["opencv"]["seconds_a_clip"].items():
+        lines.append(f"| `{name}` | {row['ours'] * 1e3:.1f} | {row['basicsr'] * 1e3:.1f} |")
+    unsharp, where, settings = data["results"]["unsharp_mask"], data["environment"], data["settings"]
+    lines.append(
+        f"| `UnsharpMask` (of the clean clip) | {unsharp['ours'] * 1e3:.0f} | {unsharp['basicsr'] * 1e3:.0f} |"
+    )
+    side = settings["crop_px"]
+    lines += [
+        "",
+        f"{settings['clips']} clips of {settings['frames']} frames of {side}x{side}, processor time of one thread, on "
+        f"{where['cpu']}, torch {where['packages']['torch']}.",
     ]
     return "\n".join(lines) + "\n"
 

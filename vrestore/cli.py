@@ -1,4 +1,4 @@
-"""The `vrestore` command: train, test, restore, freeze, zoo. Nothing heavy is imported before a command is chosen."""
+"""The `vrestore` command: train, test, restore, freeze, shard, zoo. Nothing heavy is imported before one is chosen."""
 
 from __future__ import annotations
 
@@ -73,6 +73,7 @@ def build_parser() -> argparse.ArgumentParser:
             "  vrestore train configs/basicvsr/basicvsr_small_x4.py --amp bf16\n"
             "  vrestore test configs/benchmarks/quickstart.py\n"
             "  vrestore freeze degradations/realbasicvsr clips/ frozen/\n"
+            "  vrestore shard clips/ shards/\n"
             "  vrestore zoo\n\n"
             "'vrestore COMMAND --help' explains a command."
         ),
@@ -80,7 +81,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"vrestore {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in (_add_train, _add_test, _add_restore, _add_freeze, _add_zoo):
+    for add in (_add_train, _add_test, _add_restore, _add_freeze, _add_shard, _add_zoo):
         add(commands, common)
     return parser
 
@@ -249,6 +250,40 @@ def _add_freeze(commands: Any, common: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_shard(commands: Any, common: argparse.ArgumentParser) -> None:
+    parser = _command(
+        commands,
+        common,
+        shard,
+        "pack clips into WebDataset tar files to train from, or check such files",
+        "examples:\n"
+        "  vrestore shard clips/ shards/                       makes shards/shard-000000.tar, … and shards.json\n"
+        "  vrestore shard clips/ shards/ --shard-size 256M --include 'city_*'\n"
+        "  vrestore shard --check shards/                      are all shards as they were?\n\n"
+        "Videos and frames go in as they are, each clip with a .json of its size, rate, frames, scene cuts and\n"
+        "caption (the text file beside it). Train from them as from clips: train_dataloader.dataset.roots=shards/.\n"
+        "An interrupted run goes on when started again.",
+    )
+    parser.add_argument("source", metavar="IN", nargs="?", help="folder of clips (videos, folders of images)")
+    parser.add_argument("target", metavar="OUT", nargs="?", help="folder to make")
+    parser.add_argument("--check", metavar="FOLDER", help="compare the shards of a folder with its shards.json")
+    parser.add_argument(
+        "--shard-size", type=_bytes, dest="shard_bytes", metavar="SIZE", help="e.g. 500M or 2G (default: 1G)"
+    )
+    parser.add_argument("--shard-clips", type=int, metavar="N", help="most clips of a shard")
+    parser.add_argument(
+        "--no-scenes",
+        action="store_false",
+        default=None,
+        dest="scenes",
+        help="do not look for scene cuts, for which every clip is decoded",
+    )
+    parser.add_argument("--index", metavar="FILE", help="an index of the clips, as datasets make it, with their cuts")
+    parser.add_argument("--prefix", metavar="NAME", help="what the shards are called (default: shard)")
+    parser.add_argument("--include", action="append", metavar="PATTERN", help="only clips whose name matches")
+    parser.add_argument("--exclude", action="append", metavar="PATTERN", help="leave out clips whose name matches")
+
+
 def _add_zoo(commands: Any, common: argparse.ArgumentParser) -> None:
     parser = _command(
         commands,
@@ -365,6 +400,35 @@ def _is_manifest(path: Path) -> bool:
     return isinstance(content, dict) and str(content.get("format", "")).startswith("vrestore-frozen")
 
 
+def shard(arguments: argparse.Namespace) -> int:
+    from vrestore.plugins import load_plugins
+
+    load_plugins(arguments.plugin)
+    options = ("shard_bytes", "shard_clips", "scenes", "index", "prefix", "include", "exclude")
+    given = {name: value for name in options if (value := getattr(arguments, name)) is not None}
+    if arguments.check is not None:
+        if arguments.source or given:
+            raise ConfigError("shard --check FOLDER stands alone: it only reads")
+        from vrestore.data.shard import check_shards
+
+        manifest = check_shards(arguments.check)
+        print(f"{arguments.check}: all {len(manifest['shards'])} shards are as they were written", file=sys.stderr)
+        return 0
+    if not arguments.source or not arguments.target:
+        raise ConfigError("shard needs IN OUT, or --check FOLDER; 'vrestore shard --help' shows examples")
+    from vrestore.data.clips import some
+    from vrestore.data.shard import shard as run
+
+    manifest = run(arguments.source, arguments.target, **given)
+    n_shards, n_bytes, skipped = len(manifest["shards"]), manifest["bytes"], manifest["skipped"]
+    print(
+        f"{arguments.target}: {manifest['clips']} clips, {manifest['frames']} frames, in {n_shards} shards of "
+        f"{n_bytes / 2**20:.1f} MiB" + (f"; left out {len(skipped)}: {some(skipped)}" if skipped else ""),
+        file=sys.stderr,
+    )
+    return 0
+
+
 def zoo(arguments: argparse.Namespace) -> int:
     from vrestore.plugins import load_plugins
 
@@ -419,6 +483,22 @@ def _size(text: str) -> tuple[int, int]:
     if not (height.isdecimal() and width.isdecimal()):
         raise argparse.ArgumentTypeError(f"'{text}' is no size: write height x width in pixels, e.g. 1080x1920")
     return int(height), int(width)
+
+
+def _bytes(text: str) -> int:
+    number, factor = text.strip(), 1
+    for power, letter in enumerate("KMGT", 1):
+        for ending in (f"{letter}IB", f"{letter}B", letter):
+            if number.upper().endswith(ending):
+                number, factor = number[: -len(ending)], 1024**power
+                break
+    try:
+        size = float(number) * factor
+        if not 1 <= size < 2**63:
+            raise ValueError
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is no size: write e.g. 500M, 2G, or a number of bytes") from None
+    return int(size)
 
 
 def _rate(text: str) -> Any:

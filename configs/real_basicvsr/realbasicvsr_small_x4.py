@@ -4,8 +4,7 @@
 #   python tools/train.py configs/real_basicvsr/realbasicvsr_small_x4.py --amp bf16
 #
 # There is no perceptual loss, whose weights are no part of this project; the adversarial loss therefore weighs little,
-# and the pixel loss keeps hold. Smaller crops and shorter clips than in the first stage, so that the discriminator is in
-# time.
+# and the pixel loss keeps hold. Crops are smaller and clips shorter than in the first stage: the discriminator takes its time.
 _base_ = ["realbasicvsr_small_x4_wogan.py"]
 
 load_from = "work_dirs/realbasicvsr_small_x4_wogan/weights.safetensors"

@@ -6,7 +6,7 @@ import torch
 
 from tests.degradations.shares import assert_distribution, assert_shares, assert_uniform
 from vrestore.degradations import RandomNoise
-from vrestore.degradations.random_fields import normal_field, poisson_field
+from vrestore.degradations.random_fields import normal_field, poisson_field, random_bytes
 
 
 def test_kinds_and_strengths():
@@ -84,3 +84,18 @@ def test_gray_noise_is_shared_by_the_channels(prob):
         noise = out - frames
         assert torch.allclose(noise[:, 0], noise[:, 1], atol=1e-6) == shared == record["gray"]
         assert not torch.equal(noise[0], noise[1])
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_random_bytes_are_numpys_own(seed):
+    """Also after a draw that leaves half of a word waiting, and so is what is drawn next."""
+    mine, numpys = np.random.default_rng(seed), np.random.default_rng(seed)
+    for count in (1, 2, 4, 7, 8, 1000, 1001):
+        assert mine.integers(0, 10, size=seed % 3).tolist() == numpys.integers(0, 10, size=seed % 3).tolist()
+        assert bytes(memoryview(random_bytes(count, mine)).cast("B"))[:count] == numpys.bytes(count)
+        assert mine.bit_generator.state == numpys.bit_generator.state
+
+
+def test_random_bytes_of_another_generator():
+    mine, numpys = (np.random.Generator(np.random.Philox(3)) for _ in range(2))
+    assert bytes(random_bytes(9, mine)) == numpys.bytes(9)

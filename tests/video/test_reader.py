@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tests.video.clips import FRAMES_OF_A_KIND, KINDS, encode, psnr, smooth_frames, uneven_times
 from vrestore.errors import MediaError
 from vrestore.video import ColourTags, VideoReader, read_clip
+from vrestore.video.decode import Decoding
 
 # What each lossy encoder keeps of the smooth clip at its default quality, in dB; far above what a wrong matrix gives.
 LEAST_DB = {"ffv1_gray": None, "gif": 20, "prores": 50, "mpeg4_avi": 32, "mjpeg": 32}
@@ -174,3 +175,40 @@ def test_memory_is_bounded_by_the_block(tmp_path):
         grown = [resident_bytes() - before for _ in reader.blocks(2)]
     assert len(grown) == 40
     assert max(grown) < 15e6
+
+
+@pytest.mark.parametrize("kind", ["h264_short_gops", "h264_open_gop", "h264_ts", "vp9"])
+def test_a_window_at_the_end_is_decoded_from_its_keyframe(library, kind, monkeypatch):
+    """Few frames are decoded, and only those that are asked for are converted; all equal those of a full decode."""
+    whole = read_clip(library[kind], dtype="uint8")
+    decoded, converted = [], []
+    frames, convert = Decoding.frames, VideoReader._convert
+
+    def counted(self):
+        for frame in frames(self):
+            decoded.append(frame.pts)
+            yield frame
+
+    def noted(self, frame, number, target):
+        converted.append(number)
+        convert(self, frame, number, target)
+
+    with VideoReader(library[kind], dtype="uint8") as reader:
+        index = reader.index
+        monkeypatch.setattr(Decoding, "frames", counted)
+        monkeypatch.setattr(VideoReader, "_convert", noted)
+        start = len(whole) - 3
+        assert torch.equal(reader.read(start, 2, stride=2).frames, whole[start::2])
+    assert converted == [start, start + 2]
+    key = max((k for k in index.keys if k <= index.pts[start]), default=index.pts[0])
+    from_key = sum(pts >= key for pts in index.pts)
+    assert len(decoded) <= from_key + 2  # with those that an open group shows before its keyframe
+    assert len(decoded) < len(whole)
+
+
+def test_every_other_frame(library):
+    for kind in ("h264_short_gops", "gif"):
+        whole = read_clip(library[kind])
+        assert torch.equal(read_clip(library[kind], 1, stride=3), whole[1::3])
+        with pytest.raises(MediaError, match="were asked"):
+            read_clip(library[kind], 0, len(whole), stride=2)

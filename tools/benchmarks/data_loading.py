@@ -1,4 +1,4 @@
-"""How many training samples a second ClipDataset gives: without a cache, from a new and an old disk cache, from memory.
+"""Training samples a second of ClipDataset: no cache, shards, a new and an old disk cache, memory.
 
 python tools/benchmarks/data_loading.py ../shared/data/train --crop 192 --frames 7 --out loading.json
 """
@@ -21,8 +21,9 @@ from torch.utils.data import DataLoader
 
 import vrestore
 from vrestore.data import ClipDataset, StreamSampler, clip_collate
+from vrestore.data.shard import shard
 
-KINDS = ("none", "disk, first pass", "disk, later", "ram")
+KINDS = ("none", "shards", "disk, first pass", "disk, later", "ram")
 
 
 def main() -> None:
@@ -33,6 +34,7 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=4, help="scale of the bicubic degradation")
     parser.add_argument("--samples", type=int, default=200, help="samples timed with a cache; a tenth of them without")
     parser.add_argument("--workers", type=int, default=0, help="worker processes; 0 loads in this one")
+    parser.add_argument("--shard-mib", type=int, default=64, help="size of a shard")
     parser.add_argument("--cache-gib", type=float, default=8, help="budget of either cache")
     parser.add_argument("--out", type=Path, help="write the numbers as JSON")
     args = parser.parse_args()
@@ -51,11 +53,15 @@ def main() -> None:
 
 def measure(kind: str, args: argparse.Namespace, folder: str) -> dict:
     """Build the dataset, take one sample to warm up (but for the first pass over a disk cache), and time the rest."""
-    cache = {"none": None, "ram": "ram"}.get(kind, "disk")
+    cache = {"none": None, "shards": None, "ram": "ram"}.get(kind, "disk")
+    root = args.root
+    if kind == "shards":
+        root = Path(folder) / "shards"
+        shard(args.root, root, shard_bytes=args.shard_mib * 2**20, scenes=False, progress=False)
     n_samples = max(1, args.samples // 10) if cache is None else args.samples
     begin = time.perf_counter()
     dataset = ClipDataset(
-        args.root,
+        root,
         degradation={"type": "BicubicDown", "scale": args.scale},
         frames=args.frames,
         crop_px=args.crop,

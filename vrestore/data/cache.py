@@ -18,6 +18,7 @@ from vrestore.data.clips import Clip
 from vrestore.data.progress import tracked
 from vrestore.disk import move_into_place, why_unwritten
 from vrestore.errors import ConfigError, DataError, MediaError
+from vrestore.video import archive
 
 GIB = 2**30
 STALE_SECONDS = 3600  # after which an unfinished file is taken for one that nobody writes any more
@@ -142,11 +143,11 @@ def _fitting(clips: Sequence[Clip], budget_bytes: int) -> frozenset[Path]:
 
 
 def _fingerprint(path: Path) -> str:
-    members = sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path]
+    members = sorted(archive.files_of(path)) if archive.is_folder(path) else [path]
     digest = hashlib.sha256(str(path.resolve()).encode())
     for member in members:
-        stat = member.stat()
-        digest.update(f"\0{member.name}\0{stat.st_size}\0{stat.st_mtime_ns}".encode())
+        _, changed_ns, *_, n_bytes = archive.mark_of(member)
+        digest.update(f"\0{member.name}\0{n_bytes}\0{changed_ns}".encode())
     return digest.hexdigest()[:24]
 
 

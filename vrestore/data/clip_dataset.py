@@ -11,18 +11,24 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from vrestore.data.cache import GIB, build_cache
 from vrestore.data.clips import Clip, DamagedClipWarning, open_clips, some
 from vrestore.data.sizes import fits, least_side, round_down, two_sides, whole_seed
 from vrestore.data.transforms import CenterCrop, ClipTransform, RandomCrop, RandomFlip, RandomReverse, RandomTranspose
+from vrestore.degradations import deferred
+from vrestore.degradations.base import Record
+from vrestore.degradations.deferred import Deferred
 from vrestore.degradations.resize import imresize
 from vrestore.errors import ConfigError, DataError, MediaError, VRestoreError
 from vrestore.registry import DATASETS, DEGRADATIONS, TRANSFORMS
+from vrestore.video import archive
 
 CROPS = {"random": RandomCrop, "centre": CenterCrop}
 WEIGHTINGS = ("clips", "frames", "pixels")
+DEGRADE_ON = ("worker", "device")
 TRIES = 10  # clips drawn for one sample before giving up on damaged ones
 
 
@@ -34,7 +40,8 @@ class ClipDataset(Dataset):
     processes nor the cache change a byte of it. Read it with the `StreamSampler`, which yields indices without end.
 
     Args:
-        roots: folders that hold video files and frame folders at any depth, or single clips.
+        roots: folders that hold video files and frame folders at any depth, single clips, or WebDataset shards: tar
+            files, patterns of them (``train-{000000..000041}.tar``), or a folder of them (see `data/shards.py`).
         degradation: config of DEGRADATIONS that makes the degraded clip.
         frames: frames of a window.
         crop_px: side of the clean crop, or (height, width), a multiple of the degradation's scale; None takes the whole
@@ -49,13 +56,17 @@ class ClipDataset(Dataset):
         crop: where the crop lies: ``random``, or ``centre``.
         shrink: least and most factor by which a crop is cut larger and then shrunk, drawn uniformly, at most what the
             clip has room for. Shrunk clips are sharper to the pixel, as footage for benchmarks is; needs `crop_px`.
-        captions: take the text file of a clip's name beside it (``reef.mp4``, ``reef.txt``) as its `prompt`.
+        captions: take the text file of a clip's name beside it (``reef.mp4``, ``reef.txt``), or the caption that its
+            shard holds, as its `prompt`.
         weighting: clips are drawn alike (`clips`), by their `frames`, or by their `pixels` (frames x height x width).
         weights: multiplies the weight of the clips whose name matches a glob pattern: `{'toy_*': 2.0}`.
         include, exclude: glob patterns on the clips' names (paths relative to their root).
         names: text file with the names of the clips to take, one a line, as published sets bring them.
         too_small: what to do with clips shorter than the window or smaller than the crop: `error`, or `skip` with a
             warning.
+        degrade_on: `worker` degrades clips where they are loaded, on the CPU; `device` leaves it to the model, whose
+            data preprocessor degrades the batch on the model's device: the same draws and records, the same pixels up
+            to rounding. For degradations without real codecs, which work on the CPU wherever they are asked.
         cache: keep decoded clips in `ram` (decoded at construction) or on `disk` (decoded at first use), or None.
         cache_bytes: most bytes of decoded clips kept; what does not fit is decoded for every sample.
         cache_dir: folder of the disk cache; None is the user's cache folder.
@@ -68,7 +79,8 @@ class ClipDataset(Dataset):
     record with two entries more: `source`, which holds where the window was cut and how it was turned, and `seed`, for
     what a model draws of its own for this sample. `UnsharpMask(keep=True)` among the transforms adds `hq_unsharpened`.
     Windows that cannot be decoded are drawn anew; then `source` has `damaged`, the clips they were of:
-    ``[[name, reason], …]``.
+    ``[[name, reason], …]``. With `degrade_on="device"` a sample has `deferred` in place of `lq` and `record`;
+    `clip_collate` and the restorers know what to do with it.
 
     Attributes:
         clips: what is drawn from.
@@ -100,6 +112,7 @@ class ClipDataset(Dataset):
         exclude: Sequence[str] = (),
         names: str | os.PathLike | None = None,
         too_small: str = "error",
+        degrade_on: str = "worker",
         cache: str | None = None,
         cache_bytes: int = 4 * GIB,
         cache_dir: str | os.PathLike | None = None,
@@ -126,6 +139,9 @@ class ClipDataset(Dataset):
             raise ConfigError(f"ClipDataset: cache_bytes must be a number of bytes >= 0, got {cache_bytes!r}")
         if too_small not in ("error", "skip"):
             raise ConfigError(f"ClipDataset: too_small must be 'error' or 'skip', got {too_small!r}")
+        if degrade_on not in DEGRADE_ON:
+            raise ConfigError(f"ClipDataset: degrade_on must be {' or '.join(DEGRADE_ON)}, got {degrade_on!r}")
+        self.degrade_on = degrade_on
         if transpose and self.crop_px is not None and self.crop_px[0] != self.crop_px[1]:
             raise ConfigError(f"ClipDataset: transpose=True needs a square crop, got crop_px={crop_px!r}")
 
@@ -153,20 +169,26 @@ class ClipDataset(Dataset):
         sample["hq"] = sample["hq"].contiguous().float().div_(255)
         for transform in self.transforms:
             sample = transform.transform(sample, rng)
+        todo = Deferred(self.degradation, rng, sample["source"])
+        pair = {"hq": sample["hq"], "clip": sample["clip"]}
+        if self.degrade_on == "device":
+            pair[deferred.KEY] = todo
+        else:
+            pair["lq"], pair["record"] = self._degraded(todo, sample, draw_index)
+        if "hq_unsharpened" in sample:
+            pair["hq_unsharpened"] = sample["hq_unsharpened"]
+        return {**pair, "prompt": sample["prompt"]} if self.captions else pair
+
+    @staticmethod
+    def _degraded(todo: Deferred, sample: Mapping[str, Any], draw_index: int) -> tuple[Tensor, Record]:
         try:
-            lq, record = self.degradation(sample["hq"], rng)
+            return todo(sample["hq"])
         except VRestoreError as error:
             raise type(error)(f"clip {sample['clip']}, draw {draw_index}: {error}") from error
         except Exception as error:
             raise DataError(
                 f"clip {sample['clip']}, draw {draw_index}: its degradation failed: {type(error).__name__} {error}"
             ) from error
-        # Drawn last, so that it moves no other draw; for models that draw noise of their own.
-        record = {**record, "source": sample["source"], "seed": int(rng.integers(2**63 - 1))}
-        pair = {"lq": lq, "hq": sample["hq"], "record": record, "clip": sample["clip"]}
-        if "hq_unsharpened" in sample:
-            pair["hq_unsharpened"] = sample["hq_unsharpened"]
-        return {**pair, "prompt": sample["prompt"]} if self.captions else pair
 
     def drawn_clip(self, draw_index: int) -> str:
         """The name of the clip that a draw takes first; nothing is decoded."""
@@ -194,7 +216,7 @@ class ClipDataset(Dataset):
             source = {"start_frame": start, "frame_stride": stride} | ({"damaged": damaged} if damaged else {})
             sample = {"hq": hq, "clip": clip.name, "source": source}
             if self.captions:
-                sample["prompt"] = _caption(clip)
+                sample["prompt"] = caption_of(clip)
             if self.crop_px is not None:
                 return self._cut(sample, rng)
             height, width = (round_down(side, self.scale) for side in hq.shape[-2:])
@@ -281,10 +303,16 @@ def _clip_weights(clips: Sequence[Clip], weighting: str, weights: Mapping[str, f
     return result
 
 
-def _caption(clip: Clip) -> str | None:
-    """The text beside a clip, None where there is none."""
-    file = clip.path.with_suffix(".txt") if clip.path.is_file() else clip.path.with_name(f"{clip.path.name}.txt")
-    return file.read_text(encoding="utf-8").strip() if file.is_file() else None
+def caption_of(clip: Clip) -> str | None:
+    """The text beside a clip, or told in its shard; None where there is none."""
+    if clip.caption is not None:
+        return clip.caption
+    is_file = archive.is_file(clip.path)
+    file = clip.path.with_suffix(".txt") if is_file else clip.path.with_name(f"{clip.path.name}.txt")
+    if not archive.is_file(file):
+        return None
+    with archive.open_file(file) as opened:
+        return opened.read().decode("utf-8").strip()
 
 
 def _fitting_crop(crop_px: int | tuple[int, int], scale: float) -> tuple[int, int]:

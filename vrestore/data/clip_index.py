@@ -13,6 +13,7 @@ from vrestore.data.clips import Clip, describe
 from vrestore.data.scenes import scene_cuts
 from vrestore.disk import why_unwritten, write_under
 from vrestore.errors import DataError, MediaError
+from vrestore.video import archive
 
 FORMAT = "vrestore-index-1"
 
@@ -99,6 +100,6 @@ def _found_out(path: Path, name: str) -> dict[str, Any]:
 
 def _fingerprint(path: Path) -> list[int]:
     """Number of files, bytes, and the latest time of change in nanoseconds."""
-    members = [p for p in path.iterdir() if p.is_file()] if path.is_dir() else [path]
-    stats = [member.stat() for member in members]
-    return [len(stats), sum(s.st_size for s in stats), max((s.st_mtime_ns for s in stats), default=0)]
+    members = archive.files_of(path) if archive.is_folder(path) else [path]
+    marks = [archive.mark_of(member) for member in members]
+    return [len(marks), sum(mark[-1] for mark in marks), max((mark[1] for mark in marks), default=0)]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import fnmatch
+import glob
 import os
+import re
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -21,6 +23,7 @@ VIDEO_SUFFIXES = frozenset((
     ".ts", ".mts", ".m2ts", ".264", ".h264", ".265", ".hevc",
 ))  # fmt: skip
 IMAGE_SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm"))
+COUNTED = re.compile(r"\{(\d+)\.\.(\d+)\}")  # as WebDataset writes lists of shards
 SHOWN = 5  # names listed in a message before "and N more"
 
 
@@ -39,6 +42,7 @@ class Clip:
         height, width: size of a frame in pixels, as shown.
         fps: frames per second; None for a folder of frames.
         cuts: numbers of the frames that begin a new scene, where an index knows them.
+        caption: what is told of it, where a shard holds that.
     """
 
     path: Path
@@ -48,6 +52,7 @@ class Clip:
     width: int
     fps: Fraction | None = None
     cuts: tuple[int, ...] = ()
+    caption: str | None = None
 
     @property
     def scenes(self) -> list[tuple[int, int]]:
@@ -67,11 +72,10 @@ class Clip:
             MediaError: the frames cannot be decoded.
         """
         count = self.n_frames - start if count is None else count
-        span = (count - 1) * stride + 1
-        frames = read_clip(self.path, start, span, dtype="uint8")
-        if len(frames) != span:
-            raise MediaError(f"{self.path}: frames {start} to {start + span - 1} were asked, {len(frames)} decode")
-        return frames[::stride]
+        frames = read_clip(self.path, start, count, stride=stride, dtype="uint8")
+        if len(frames) != count:
+            raise MediaError(f"{self.path}: {count} frames from {start} on were asked, {len(frames)} decode")
+        return frames
 
 
 def load_clips(
@@ -84,8 +88,9 @@ def load_clips(
 ) -> list[Clip]:
     """Every readable clip under the roots, in the order of the roots and of the names.
 
-    A root is a folder that holds video files and frame folders at any depth, a frame folder, or a video file. What
-    cannot be read is skipped, and counted and named in one warning.
+    A root is a folder that holds video files and frame folders at any depth, a frame folder, a video file, or
+    WebDataset shards: a tar file, a pattern of such (``shards/train-{000000..000041}.tar``, ``shards/*.tar``), or a
+    folder that holds tar files and no other clips. What cannot be read is skipped, counted and named in one warning.
 
     Args:
         roots: one or several paths.
@@ -114,7 +119,7 @@ def open_clips(
     found: list[tuple[Path, str]] = []
     closed: list[tuple[str, str]] = []
     for root in roots:
-        found += find_clips(root, closed)
+        found += [clip for each in expand(root) for clip in find_clips(each, closed)]
     chosen = [(path, name) for path, name in found if _wanted(name, include, exclude)]
     if names is not None:
         listed = set(read_names(names))
@@ -131,9 +136,14 @@ def open_clips(
     clips: list[Clip] = []
     unreadable = closed
     known = _open_index(index)
+    from vrestore.data.shards import stored_clip  # which makes clips of this module
+
     for path, name in tracked(chosen, "Opening clips", progress):
         try:
-            clips.append(describe(path, name) if known is None else known.clip(path, name))
+            clip = stored_clip(path, name)
+            if clip is None:
+                clip = describe(path, name) if known is None else known.clip(path, name)
+            clips.append(clip)
         except MediaError as error:
             unreadable.append((name, str(error)))
     if known is not None:
@@ -158,7 +168,7 @@ def _open_index(file: str | os.PathLike | None):
 
 
 def find_clips(root: str | os.PathLike, closed: list[tuple[str, str]] | None = None) -> list[tuple[Path, str]]:
-    """Video files and frame folders under a root, as (path, name), sorted by name; nothing is opened.
+    """Video files and frame folders under a root, as (path, name), sorted by name; nothing is opened but shards.
 
     Args:
         root: a folder, or a single clip.
@@ -167,6 +177,8 @@ def find_clips(root: str | os.PathLike, closed: list[tuple[str, str]] | None = N
     Raises:
         DataError: there is nothing at `root`, or it is not let be seen.
     """
+    from vrestore.data.shards import clips_in, is_shard, shards_under
+
     root = Path(root)
     try:
         there = root.exists()
@@ -174,6 +186,8 @@ def find_clips(root: str | os.PathLike, closed: list[tuple[str, str]] | None = N
         raise DataError(f"{root} cannot be read: {error.strerror}") from error
     if not there:
         raise DataError(f"{root} does not exist; expected a folder of clips (video files or folders of frames)")
+    if is_shard(root):
+        return clips_in(root)
     if root.is_file():
         return [(root, root.name)]
     found = []
@@ -192,7 +206,32 @@ def find_clips(root: str | os.PathLike, closed: list[tuple[str, str]] | None = N
         for name in files:
             if Path(name).suffix.lower() in VIDEO_SUFFIXES and not name.startswith("."):
                 found.append((here / name, (here / name).relative_to(root).as_posix()))
+    if not found:
+        found = [clip for shard in shards_under(root) for clip in clips_in(shard)]
     return sorted(found, key=lambda item: item[1])
+
+
+def expand(root: str | os.PathLike) -> list[Path]:
+    """The files that a pattern of tar files names: ``{000..041}`` counts, ``*`` and ``?`` stand for what is there.
+
+    Raises:
+        DataError: a pattern that names nothing.
+    """
+    text = os.fspath(root)
+    if not text.endswith(".tar") or Path(root).exists():
+        return [Path(root)]
+    names = [text]
+    while match := COUNTED.search(names[0]):
+        first, last = match[1], match[2]
+        numbers = [str(n).zfill(len(first)) for n in range(int(first), int(last) + 1)]
+        names = [COUNTED.sub(lambda _, n=n: n, name, count=1) for name in names for n in numbers]  # type: ignore[misc]
+        if not names:
+            raise DataError(f"{text} names no file: {first} is above {last}")
+    if any(sign in text for sign in "*?"):
+        names = [found for name in names for found in sorted(glob.glob(name))]
+        if not names:
+            raise DataError(f"no file fits {text}")
+    return [Path(name) for name in names]
 
 
 def read_names(file: str | os.PathLike) -> list[str]:

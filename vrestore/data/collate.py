@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from mmengine.registry import FUNCTIONS
-from torch import Tensor
 
+from vrestore.degradations import deferred
 from vrestore.errors import DataError
 
 
@@ -22,7 +21,8 @@ def clip_collate(samples: list[dict], ragged: Sequence[str] = ()) -> dict[str, A
         samples: dicts with `lq` (T, C, h, w) and perhaps `hq` (T, C, H, W) or None, `record`, `clip`, ….
 
     Returns:
-        dict(lq (B, T, C, h, w), hq (B, T, C, H, W) or None, record=list, clip=list[str], …).
+        dict(lq (B, T, C, h, w), hq (B, T, C, H, W) or None, record=list, clip=list[str], …); with `deferred` in place
+        of `lq` and `record` where the clips are degraded on the model's device.
 
     Raises:
         DataError: the clips of a batch differ in size, or only some have an `hq`.
@@ -32,19 +32,7 @@ def clip_collate(samples: list[dict], ragged: Sequence[str] = ()) -> dict[str, A
     batch: dict[str, Any] = {key: [sample.get(key) for sample in samples] for key in samples[0]}
     for key in ("lq", "hq", "hq_unsharpened"):
         if key in batch and key not in ragged:
-            batch[key] = _stack(key, batch[key], batch.get("clip"))
+            batch[key] = deferred.stack_clips(key, batch[key], batch.get("clip"))
+    if deferred.KEY in batch:
+        batch[deferred.KEY] = deferred.DeferredBatch(batch[deferred.KEY], "lq" in ragged)
     return batch
-
-
-def _stack(key: str, clips: list[Tensor | None], names: list | None) -> Tensor | None:
-    present = [clip for clip in clips if clip is not None]
-    if not present:
-        return None
-    shapes = {tuple(clip.shape) for clip in present}
-    if len(present) < len(clips) or len(shapes) > 1:
-        found = ", ".join(
-            f"{name or i}: {'none' if clip is None else 'x'.join(map(str, clip.shape))}"
-            for i, (name, clip) in enumerate(zip(names or [None] * len(clips), clips, strict=True))
-        )
-        raise DataError(f"the '{key}' clips of a batch must have one shape; use batch_size=1 or a crop ({found})")
-    return torch.stack(present)

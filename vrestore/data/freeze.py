@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vrestore.data import unfinished
 from vrestore.data.clips import VIDEO_SUFFIXES, Clip, describe, load_clips, some
 from vrestore.data.manifest import FILE_NAME, FORMAT, differing_versions, frames_sha256, read_manifest, versions
 from vrestore.data.progress import tracked
@@ -27,7 +28,6 @@ from vrestore.video import VideoWriter
 
 CONTAINERS = ("mkv", "png")
 FOLDER_FPS = Fraction(25)  # of frame folders, which have no rate
-JOURNAL = "journal.jsonl"
 
 
 def freeze(
@@ -81,7 +81,7 @@ def freeze(
     }
     degrade = DEGRADATIONS.build(dict(recipe))
     header |= {"scale": getattr(degrade, "scale", 1), "protocol": getattr(degrade, "protocol", recipe["type"])}
-    target = _new_folder(target)
+    target = unfinished.new_folder(target, "frozen clips")
     clips = load_clips(source, include, exclude, progress)
     with _room_told(target):
         return _make(header, degrade, list(zip(_names(clips), clips, strict=True)), target, progress)
@@ -98,7 +98,7 @@ def refreeze(
     """
     manifest = read_manifest(Path(manifest_path))
     degrade = DEGRADATIONS.build(dict(manifest["recipe"]["degradation"]))
-    target = _new_folder(target)
+    target = unfinished.new_folder(target, "frozen clips")
     found = {clip.name: clip for clip in load_clips(source, progress=progress)}
     missing = [entry["source"] for entry in manifest["clips"] if entry["source"] not in found]
     if missing:
@@ -143,8 +143,7 @@ def _make(
     then: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Write all clips beside `target`, then the manifest, then move the folder into place."""
-    partial = target.with_name(f".{target.name}.partial")
-    done = _journal(partial, header)
+    partial, done = unfinished.begin(target, header)
     expected = {entry["name"]: entry for entry in then["clips"]} if then else {}
     entries = []
     for name, clip in tracked(pairs, "Freezing clips", progress, few=2):
@@ -159,13 +158,12 @@ def _make(
                 raise DataError(f"{error}; {differing_versions(then['versions'], header['versions'])}") from None
             except VRestoreError as error:
                 raise DataError(f"clip {clip.name} cannot be frozen: {error}") from error
-            _append(partial / JOURNAL, entry)
+            unfinished.note(partial, entry)
         entries.append(entry)
     manifest = {**header, "clips": entries}
     text = json.dumps(manifest, indent=1) + "\n"
     write_under(partial / f".{FILE_NAME}.part", partial / FILE_NAME, lambda file: file.write(text.encode("utf-8")))
-    (partial / JOURNAL).unlink()
-    os.replace(partial, target)
+    unfinished.finish(partial, target)
     return manifest
 
 
@@ -229,43 +227,6 @@ def _names(clips: Sequence[Clip]) -> list[str]:
         for clip in clips
     ]
     return [stem if stems.count(stem) == 1 else clip.name for stem, clip in zip(stems, clips, strict=True)]
-
-
-def _new_folder(target: str | os.PathLike) -> Path:
-    target = Path(target)
-    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
-        raise DataError(f"{target} exists already; frozen clips go to a new folder")
-    if not Path(os.path.abspath(target)).parent.is_dir():
-        raise DataError(f"{target} cannot be made: the folder {target.parent} does not exist")
-    return target
-
-
-def _journal(partial: Path, header: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Clips that an interrupted run with the same header has finished; else an empty folder to begin in."""
-    journal = partial / JOURNAL
-    lines = []
-    if journal.is_file():
-        for line in journal.read_text(encoding="utf-8").splitlines():
-            try:
-                lines.append(json.loads(line))
-            except ValueError:  # the last line of a killed run
-                break
-    if lines and lines[0] == json.loads(json.dumps(header)):
-        return {entry["name"]: entry for entry in lines[1:] if (partial / entry["file"]).exists()}
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        partial.mkdir(parents=True)
-    except OSError as error:
-        raise DataError(f"{partial.parent} cannot be written to: {error.strerror}") from error
-    _append(journal, header)
-    return {}
-
-
-def _append(journal: Path, data: Mapping[str, Any]) -> None:
-    with open(journal, "a", encoding="utf-8") as file:
-        file.write(json.dumps(data) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
 
 
 @contextmanager

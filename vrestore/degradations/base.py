@@ -126,6 +126,12 @@ def on_8bit_levels(filter_frames: Callable[[Tensor], Tensor], frames_TCHW: Tenso
     return torch.cat(blocks)
 
 
+def to_8bit(frames: Tensor) -> Tensor:
+    """Values in [0, 1], or beyond, as the nearest of 256 levels: uint8 on the CPU."""
+    levels = frames.detach().clamp(0, 1).mul_(255).round_().float().cpu()
+    return torch.from_numpy(levels.numpy().astype(np.uint8))  # NumPy narrows several times as quickly as PyTorch
+
+
 def plain_number(value: float) -> int | float:
     """4.0 -> 4, so that a record and a protocol name read `x4`."""
     return int(value) if float(value).is_integer() else float(value)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vrestore.degradations.base import Degradation, Record, check_clip
+from vrestore.degradations.base import Degradation, Record, check_clip, to_8bit
 from vrestore.degradations.draws import Range, check_number, check_range, told, walk
 from vrestore.degradations.jpeg_simulated import jpeg_simulated
 from vrestore.errors import ConfigError
@@ -52,7 +52,7 @@ def jpeg_opencv(frames_TCHW: Tensor, quality: np.ndarray) -> Tensor:
     """Frames (T, 3, H, W) in [0, 1], rounded to 8 bit, after JPEG files of the given qualities (T,), 4:2:0."""
     import cv2
 
-    levels = frames_TCHW.clamp(0, 1).mul_(255).round_().to(torch.uint8).cpu().numpy()
+    levels = to_8bit(frames_TCHW).numpy()
     read = np.empty(levels.shape, dtype=np.uint8)
     for target, frame, q in zip(read, levels, quality, strict=True):
         _, data = cv2.imencode(".jpg", cv2.merge(frame[::-1]), [cv2.IMWRITE_JPEG_QUALITY, int(q)])

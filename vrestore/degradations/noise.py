@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vrestore.degradations.base import Degradation, Record, check_clip
+from vrestore.degradations.base import Degradation, Record, check_clip, to_8bit
 from vrestore.degradations.draws import Range, check_number, check_prob, check_range, told, walk
 from vrestore.degradations.random_fields import normal_field, poisson_field
 from vrestore.registry import DEGRADATIONS
@@ -86,12 +86,20 @@ def poisson_noise(frames_TCHW: Tensor, scale: np.ndarray, gray: bool, rng: np.ra
         light = torch.einsum("tchw,c->thw", frames_TCHW, weights)[:, None]
     elif gray:
         light = frames_TCHW.mean(1, keepdim=True)
-    levels = light.mul(255).round_().clamp_(0, 255).to(torch.uint8).cpu()
-    used = int((torch.bincount(levels.flatten().int(), minlength=256) > 0).sum())
+    levels = to_8bit(light)
+    used = _levels_used(levels)
     photons = 2 ** math.ceil(math.log2(max(used, 2)))
     noise = poisson_field(levels, photons, rng).to(frames_TCHW.device, frames_TCHW.dtype)
     noise *= _by_frame(scale, frames_TCHW)
     return noise.expand(frames_TCHW.shape).clone() if gray else noise
+
+
+def _levels_used(levels: Tensor) -> int:
+    """How many of the 256 levels there are among uint8 values."""
+    import cv2
+
+    plane = levels.contiguous().view(-1, levels.shape[-1]).numpy()
+    return int((cv2.calcHist([plane], [0], None, [256], [0, 256]) > 0).sum())
 
 
 def _shared(frames_TCHW: Tensor, gray: bool) -> tuple[int, ...]:

@@ -16,7 +16,9 @@ def to_yuv420(frames_TCHW: Tensor) -> tuple[np.ndarray, np.ndarray]:
     """Code values of RGB frames in [0, 1] with even sides: luma uint8 (T, H, W) and chroma uint8 (T, 2, H/2, W/2)."""
     red, green, blue = frames_TCHW.clamp(0, 1).unbind(1)
     luma = (red * LUMA[0]).add_(green, alpha=LUMA[1]).add_(blue, alpha=LUMA[2])
-    differences = torch.stack(((blue - luma) / (2 - 2 * LUMA[2]), (red - luma) / (2 - 2 * LUMA[0])), 1)
+    differences = luma.new_empty(len(luma), 2, *luma.shape[1:])
+    for plane, (colour, weight) in enumerate(((blue, LUMA[2]), (red, LUMA[0]))):
+        torch.sub(colour, luma, out=differences[:, plane]).div_(2 - 2 * weight)
     small = chroma.reduce(differences.flatten(0, 1), STEP)
     small = small.view(len(frames_TCHW), 2, *small.shape[1:])
     return _codes(luma, 219, 16), _codes(small, 224, 128)
@@ -37,4 +39,4 @@ def to_rgb(luma_THW: np.ndarray, chroma_TCHW: np.ndarray) -> Tensor:
 
 
 def _codes(values: Tensor, span: float, zero: float) -> np.ndarray:
-    return values.mul(span).add_(zero).round_().clamp_(0, 255).to(torch.uint8).numpy()
+    return values.mul(span).add_(zero).round_().clamp_(0, 255).numpy().astype(np.uint8)

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from mmengine.model import BaseModel
 from torch import Tensor
 
+from vrestore.degradations import deferred
 from vrestore.errors import RequestError
 from vrestore.layers.padding import pad_frames_to_multiple, pad_to_multiple
 from vrestore.memory import GIB, MemoryNeed, free_memory_bytes
@@ -51,6 +52,8 @@ class BaseRestorer(BaseModel):
 
     def __init__(self, data_preprocessor: dict | None = None, init_cfg: dict | None = None):
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
+        # After any preprocessor has moved a batch to the device, so that no restorer need know of it.
+        self.data_preprocessor.register_forward_hook(_degrade_what_is_deferred)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -264,6 +267,10 @@ class BaseRestorer(BaseModel):
 def judged_frames(frames_TCHW: Tensor, judged: Sequence[int] | None) -> Tensor:
     """What a benchmark holds against its clean frames: all frames, or the mean of the `judged` ones (1, C, H, W)."""
     return frames_TCHW if judged is None else frames_TCHW[list(judged)].mean(0, keepdim=True)
+
+
+def _degrade_what_is_deferred(_: torch.nn.Module, __: Any, batch: Any) -> Any:
+    return deferred.finish(batch)
 
 
 def check_frames(frames_TCHW: Tensor) -> None:

@@ -11,6 +11,7 @@ import av
 from PIL import Image, UnidentifiedImageError
 
 from vrestore.errors import MediaError
+from vrestore.video import archive
 from vrestore.video.media import media_errors
 from vrestore.video.orientation import Orientation, orientation_of_exif
 
@@ -32,13 +33,11 @@ class FrameFolder:
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
-        if not self.path.is_dir():
+        if not archive.is_folder(self.path):
             raise MediaError(f"'{path}' is not a folder")
         with media_errors(path, "cannot be listed"):
-            names = [
-                p for p in self.path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".")
-            ]
-            self.files = sorted((p for p in names if p.is_file()), key=natural_key)
+            names = [p for p in archive.files_of(self.path) if p.suffix.lower() in IMAGE_SUFFIXES]
+            self.files = sorted((p for p in names if not p.name.startswith(".")), key=natural_key)
         if not self.files:
             raise MediaError(
                 f"the folder '{path}' holds no frames: none of its files ends in {', '.join(IMAGE_SUFFIXES)}"
@@ -67,7 +66,7 @@ class FrameFolder:
             MediaError: the image is damaged.
         """
         file = self.files[index]
-        with media_errors(file, "is a damaged image"), av.open(io.BytesIO(file.read_bytes()), "r") as container:
+        with media_errors(file, "is a damaged image"), av.open(_in_memory(file), "r") as container:
             stream = container.streams.video[0]
             if stream.codec_context.name in ("mjpeg", "png"):  # others take harmless oddities for damage then
                 stream.codec_context.options = {"err_detect": "explode"}
@@ -111,6 +110,11 @@ def natural_key(path: Path) -> tuple:
     return [(1, int(part), "") if part.isdecimal() else (0, 0, part) for part in parts if part], path.name
 
 
+def _in_memory(file: Path) -> io.BytesIO:
+    with archive.open_file(file) as opened:
+        return io.BytesIO(opened.read())
+
+
 def _last_number(path: Path) -> int | None:
     numbers = re.findall(r"\d+", path.stem)
     return int(numbers[-1]) if numbers else None
@@ -119,7 +123,7 @@ def _last_number(path: Path) -> int | None:
 def _header(file: Path) -> tuple[tuple[int, int], Orientation]:
     """(width, height) as stored, and the orientation, from an image's header."""
     try:
-        with Image.open(file) as image:
+        with archive.open_file(file) as opened, Image.open(opened) as image:
             # PNG keeps EXIF data anywhere, and Pillow would read the whole image to find them.
             has_exif = image.format != "PNG" or "exif" in image.info
             code = image.getexif().get(_EXIF_ORIENTATION, 1) if has_exif else 1

@@ -14,6 +14,7 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 
 from vrestore.errors import MediaError
+from vrestore.video import archive
 
 _MOST_READ_ERRORS = 1000  # in a row without a packet between them; then the rest of the file is given up
 ATTACHED_PICTURE = 0x400  # FFmpeg's AV_DISPOSITION_ATTACHED_PIC: cover art, not a video
@@ -21,7 +22,7 @@ TIMED_THUMBNAILS = 0x800
 
 
 def open_media(path: str | Path) -> InputContainer:
-    """Open a media file for reading.
+    """Open a media file for reading; one within a tar archive is read where it lies.
 
     Raises:
         MediaError: it is missing, empty, no file, not readable, or not media.
@@ -29,6 +30,8 @@ def open_media(path: str | Path) -> InputContainer:
     path = Path(path)
     check_readable_file(path)
     with media_errors(path, "is not a video that can be read (its header is missing, cut off or of an unknown format)"):
+        if archive.split(path) is not None:
+            return av.open(archive.open_file(path), "r", metadata_errors="replace")
         # The scheme keeps a name with a colon from being taken for a network address.
         return av.open(f"file:{os.path.abspath(path)}", metadata_errors="replace")
 
@@ -84,6 +87,12 @@ def check_readable_file(path: Path) -> None:
     Raises:
         MediaError: says which.
     """
+    if archive.split(path) is not None:
+        with media_errors(path, "cannot be read"):
+            n_bytes = archive.size_of(path)
+        if n_bytes == 0:
+            raise MediaError(f"'{path}' is empty (0 bytes)")
+        return
     if not path.exists():
         raise MediaError(f"'{path}' does not exist")
     if not path.is_file():

@@ -13,7 +13,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from vrestore.errors import MediaError
-from vrestore.video import colour
+from vrestore.video import archive, colour
 from vrestore.video.colour import ColourTags
 from vrestore.video.decode import Decoding
 from vrestore.video.folder import FrameFolder
@@ -107,7 +107,7 @@ def probe(path: str | Path) -> VideoInfo:
             without frames or with frames of several sizes.
     """
     path = Path(path)
-    return _probe_folder(path) if path.is_dir() else _probe_file(path)
+    return _probe_folder(path) if archive.is_folder(path) else _probe_file(path)
 
 
 def count_frames(path: str | Path) -> int:
@@ -117,7 +117,7 @@ def count_frames(path: str | Path) -> int:
         MediaError: as `probe`.
     """
     path = Path(path)
-    if path.is_dir():
+    if archive.is_folder(path):
         return len(FrameFolder(path).files)
     with Decoding(path) as decoding:
         count = sum(1 for _ in decoding.frames())
@@ -253,7 +253,7 @@ def _indexed_frames(stream: VideoStream, path: Path) -> tuple[int | None, int | 
     entries = getattr(stream, "index_entries", None)
     if not entries or "mp4" not in stream.container.format.name or len(entries) != stream.frames:
         return None, None
-    size = path.stat().st_size
+    size = archive.size_of(path)
     whole = [entry for entry in entries if entry.pos + entry.size <= size]
     return len(whole), sum(not entry.is_discard for entry in whole)
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from vrestore.errors import MediaError
-from vrestore.video import colour
+from vrestore.video import archive, colour
 from vrestore.video.decode import Decoding
 from vrestore.video.folder import FrameFolder
 from vrestore.video.index import Clock, FrameIndex, build_index
@@ -132,80 +132,77 @@ class VideoReader:
                 yield FrameBlock(block[: len(times)], times, start)
         self._account(decoding, clock)
 
-    def read(self, start: int, count: int) -> FrameBlock:
-        """`count` frames from frame number `start` on; the same frames as in `blocks`.
+    def read(self, start: int, count: int, stride: int = 1) -> FrameBlock:
+        """`count` frames from frame number `start` on, every `stride`-th one; the same frames as in `blocks`.
 
-        Seeks to the keyframe before and decodes forward; goes on without a seek where the last call ended.
+        Seeks to the keyframe before and decodes forward, and converts to RGB what is asked for alone; goes on without a
+        seek where the last call ended.
 
         Raises:
             MediaError: the video has no such frames.
         """
-        total = self.frame_count
-        if start < 0 or count < 1 or start + count > total:
-            raise MediaError(
-                f"'{self.path}' has {total} frame(s), 0 to {total - 1}; {start} to {start + count - 1} were asked"
-            )
-        block = self._empty(count)
+        total, last = self.frame_count, start + (count - 1) * stride
+        if start < 0 or count < 1 or stride < 1 or last >= total:
+            raise MediaError(f"'{self.path}' has {total} frame(s), 0 to {total - 1}; {start} to {last} were asked")
+        block, numbers = self._empty(count), range(start, last + 1, stride)
         if self._folder:
-            for i in range(count):
-                self._convert(self._folder.decode(start + i)[0], start + i, block[i])
-            return FrameBlock(block, [(start + i) * self.frame_step for i in range(count)], start)
-        if not self._fill(block, start):
+            for target, number in zip(block, numbers, strict=True):
+                self._convert(self._folder.decode(number)[0], number, target)
+            return FrameBlock(block, [number * self.frame_step for number in numbers], start)
+        if not self._fill(block, numbers):
             # The container's index does not hold what it says: count the frames themselves.
             _look_up(self.path)[1].recount()
             self.close()
-            if start + count > self.frame_count or not self._fill(block, start):
-                raise MediaError(
-                    f"frames {start} to {start + count - 1} of '{self.path}' cannot be decoded: the file is damaged"
-                )
-        return FrameBlock(block, list(self.index.times[start : start + count]), start)
+            if last >= self.frame_count or not self._fill(block, numbers):
+                raise MediaError(f"frames {start} to {last} of '{self.path}' cannot be decoded: the file is damaged")
+        return FrameBlock(block, list(self.index.times[start : last + 1 : stride]), start)
 
     def _empty(self, count: int) -> Tensor:
         # NumPy asks for huge pages; a fresh tensor of PyTorch's costs more time to map than a frame to convert.
         return torch.from_numpy(np.empty((count, 3, self.info.height, self.info.width), self._dtype))
 
-    def _fill(self, block: Tensor, start: int) -> bool:
-        """Decode frames `start`, … into `block`; False where they do not come as the index says."""
-        index = self.index
+    def _fill(self, block: Tensor, numbers: range) -> bool:
+        """Decode the frames of these numbers into `block`; False where they do not come as the index says."""
+        index, start = self.index, numbers[0]
         if index.pts is None:
-            return self._fill_by_counting(block, start)
-        wanted = index.pts[start : start + len(block)]
+            return self._fill_by_counting(block, numbers)
+        wanted = index.pts[start : numbers[-1] + 1 : numbers.step]
         nearest = bisect_right(index.keys, wanted[0])
         if self._decoding is not None and 0 <= self._next <= start:
             last_key = index.keys[nearest - 1] if nearest else None
             nothing_to_gain = last_key is None or last_key <= index.pts[self._next]
-            if nothing_to_gain and self._take(block, wanted, start):
+            if nothing_to_gain and self._take(block, wanted, numbers):
                 return True
         for key in [*reversed(index.keys[max(nearest - 3, 0) : nearest]), None]:
             self._open(key)
-            if self._take(block, wanted, start):
+            if self._take(block, wanted, numbers):
                 return True
         return False
 
-    def _take(self, block: Tensor, wanted: tuple[int, ...], start: int) -> bool:
+    def _take(self, block: Tensor, wanted: tuple[int, ...], numbers: range) -> bool:
         """Decode on until all frames with the wanted timestamps are in `block`."""
         taken = 0
         for frame in self._running:
             if frame.pts is None or frame.pts > wanted[taken]:
                 break
             if frame.pts == wanted[taken]:
-                self._convert(frame, start + taken, block[taken])
+                self._convert(frame, numbers[taken], block[taken])
                 taken += 1
                 if taken == len(wanted):
-                    self._next = start + taken if start + taken < len(self.index) else -1
+                    self._next = numbers[-1] + 1 if numbers[-1] + 1 < len(self.index) else -1
                     return True
         self._next = -1
         return False
 
-    def _fill_by_counting(self, block: Tensor, start: int) -> bool:
-        if self._decoding is None or not 0 <= self._next <= start:
+    def _fill_by_counting(self, block: Tensor, numbers: range) -> bool:
+        if self._decoding is None or not 0 <= self._next <= numbers[0]:
             self._open(None)
             self._next = 0
         for frame in self._running:
             number, self._next = self._next, self._next + 1
-            if number >= start:
-                self._convert(frame, number, block[number - start])
-                if number - start + 1 == len(block):
+            if number in numbers:
+                self._convert(frame, number, block[numbers.index(number)])
+                if number == numbers[-1]:
                     return True
         self._next = -1
         return False
@@ -256,9 +253,15 @@ class VideoReader:
 
 
 def read_clip(
-    path: str | Path, start: int = 0, count: int | None = None, *, dtype: str = "float32", threads: int = 1
+    path: str | Path,
+    start: int = 0,
+    count: int | None = None,
+    *,
+    stride: int = 1,
+    dtype: str = "float32",
+    threads: int = 1,
 ) -> Tensor:
-    """Frames `start` to `start + count - 1` of a file or folder, or all from `start` on.
+    """`count` frames of a file or folder from `start` on, every `stride`-th one; or all from there on.
 
     Returns:
         (T, 3, H, W) RGB: float32 in [0, 1], or uint8 (rounded).
@@ -267,9 +270,10 @@ def read_clip(
         MediaError: as `VideoReader`, or the video has no such frames.
     """
     with VideoReader(path, dtype=dtype, threads=threads) as reader:
-        if count is None and start == 0 and reader.info.kind == "file":
+        if count is None and start == 0 and stride == 1 and reader.info.kind == "file":
             return _joined([block.frames for block in reader.blocks(16)])
-        return reader.read(start, reader.frame_count - start if count is None else count).frames
+        count = -(-(reader.frame_count - start) // stride) if count is None else count
+        return reader.read(start, count, stride).frames
 
 
 def _joined(blocks: list[Tensor]) -> Tensor:
@@ -305,11 +309,11 @@ class _LazyIndex:
 def _look_up(path: Path) -> tuple[VideoInfo, _LazyIndex]:
     """Info and index of a file or folder, kept for as long as it does not change."""
     try:
-        status = path.stat()
+        mark = archive.mark_of(path)
     except OSError:
         probe(path)  # says what is wrong
         raise
-    return _look_up_unchanged(path, status.st_ino, status.st_mtime_ns, status.st_size)
+    return _look_up_unchanged(path, *mark)
 
 
 @lru_cache(maxsize=512)
