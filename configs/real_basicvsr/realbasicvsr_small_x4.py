@@ -4,7 +4,8 @@
 #   python tools/train.py configs/real_basicvsr/realbasicvsr_small_x4.py --amp bf16
 #
 # There is no perceptual loss, whose weights are no part of this project; the adversarial loss therefore weighs little,
-# and the pixel loss keeps hold. Crops are smaller and clips shorter than in the first stage: the discriminator takes its time.
+# and the pixel loss keeps hold. Crops are smaller and clips shorter than in the first stage: the discriminator takes
+# its time.
 _base_ = ["realbasicvsr_small_x4_wogan.py"]
 
 load_from = "work_dirs/realbasicvsr_small_x4_wogan/weights.safetensors"
@@ -25,5 +26,5 @@ optim_wrapper = dict(
     discriminator=dict(optimizer=dict(type="Adam", lr=2e-4, betas=(0.9, 0.99))),
 )
 param_scheduler = [dict(type="LinearLR", start_factor=0.05, begin=0, end=20)]
-train_cfg = dict(max_iters=500, val_interval=250)
+train_cfg = dict(max_iters=400, val_interval=200)
 custom_hooks = [dict(type="EMAHook", momentum=0.02), dict(type="SampleImageHook", clips=3)]

@@ -63,7 +63,7 @@ param_scheduler = [
     dict(type="LinearLR", start_factor=0.05, begin=0, end=50),
     dict(type="CosineAnnealingLR", eta_min=1e-6, begin=50),
 ]
-train_cfg = dict(max_iters=900, val_interval=300)
+train_cfg = dict(max_iters=700, val_interval=350)
 default_hooks = dict(logger=dict(interval=20), checkpoint=dict(interval=100, max_keep_ckpts=1))
 custom_hooks = [
     dict(type="EMAHook", momentum=0.01),

@@ -40,6 +40,10 @@ def test_what_is_lacking_completes_the_base():
     latents = base + torch.randn(12, 3, 4, 4) * residual.std
     assert residual.lacking(latents, base).std() == pytest.approx(1, abs=0.1)
     torch.testing.assert_close(residual.completed(residual.lacking(latents, base), base), latents)
+    half = Residual(STD, 12, gain=0.5)
+    torch.testing.assert_close(half.completed(half.lacking(latents, base), base), (latents + base) / 2)
+    with pytest.raises(ConfigError, match="residual_gain must be a factor >= 0"):
+        Residual(STD, 12, gain=-1)
 
 
 def test_where_nothing_lacks_the_enlarged_frames_come_out(monkeypatch):

@@ -86,6 +86,7 @@ class VEnhancer(TrainableVEnhancer):
         corrected_start: divide the first state by alpha, see `initial_state`.
         residual_std: generate what the key frames lack in place of the whole picture, see `Residual`: the standard
             deviation of that in each latent channel; None draws the whole, as published.
+        residual_gain: how much of it is added, see `Residual`.
         untrained: this config is meant to run with random weights, as tests and timings do.
         dtype: of the network's weights when they are loaded from a file: ``fp32``, ``fp16`` or ``bf16``.
         defer_weights: build the network without memory; its weights must then be loaded before use.
@@ -121,6 +122,7 @@ class VEnhancer(TrainableVEnhancer):
         sample_posterior: bool = False,
         corrected_start: bool = False,
         residual_std: Sequence[float] | None = None,
+        residual_gain: float = 1.0,
         untrained: bool = False,
         dtype: str | None = None,
         defer_weights: bool = False,
@@ -141,7 +143,7 @@ class VEnhancer(TrainableVEnhancer):
         self.text: TextEncoder = ADAPTERS.build(text or {"type": "EmptyText", "context_dim": _width(self.backbone)})
         _check_parts(self.backbone, self.autoencoder, self.text)
         channels = self.autoencoder.latent_channels
-        self.residual = None if residual_std is None else Residual(residual_std, channels)
+        self.residual = None if residual_std is None else Residual(residual_std, channels, residual_gain)
         self.prepare_training(training, lora, copy_encoder=not defer_weights)
         self.weight_files = {part: weights[part] for part in PARTS if weights and weights.get(part) is not None}
         self.weights_dtype = dtype
