@@ -170,11 +170,11 @@ class ClipDataset(Dataset):
         for transform in self.transforms:
             sample = transform.transform(sample, rng)
         todo = Deferred(self.degradation, rng, sample["source"])
-        pair = {"hq": sample["hq"], "clip": sample["clip"]}
         if self.degrade_on == "device":
-            pair[deferred.KEY] = todo
+            pair = {"hq": sample["hq"], "clip": sample["clip"], deferred.KEY: todo}
         else:
-            pair["lq"], pair["record"] = self._degraded(todo, sample, draw_index)
+            lq, record = self._degraded(todo, sample, draw_index)
+            pair = {"lq": lq, "hq": sample["hq"], "record": record, "clip": sample["clip"]}
         if "hq_unsharpened" in sample:
             pair["hq_unsharpened"] = sample["hq_unsharpened"]
         return {**pair, "prompt": sample["prompt"]} if self.captions else pair
