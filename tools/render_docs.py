@@ -12,6 +12,7 @@ baselines: PATH  what tools/benchmarks/baselines.py measured
 runs: PATH       what tools/benchmarks/deform_conv.py measured
 loading: PATH    what tools/benchmarks/data_loading.py measured
 speed: PATH      what tools/benchmarks/degradations.py measured
+dials: PATH      what tools/benchmarks/venhancer_dials.py measured
 zoo: PATH        the model zoo's index
 
 --check writes nothing and fails where a file is out of date.
@@ -27,11 +28,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 BLOCK = re.compile(
-    r"(<!-- (?P<kind>results|baselines|runs|loading|speed|zoo): (?P<path>\S+)(?P<clips> clips)? -->\n)"
+    r"(<!-- (?P<kind>results|baselines|runs|loading|speed|dials|zoo): (?P<path>\S+)(?P<clips> clips)? -->\n)"
     r".*?(<!-- /(?P=kind) -->)",
     re.DOTALL,
 )
-DECIMALS = {"PSNR": 2, "SSIM": 4, "LPIPS": 4, "NIQE": 2}
+DECIMALS = {"PSNR": 2, "SSIM": 4, "LPIPS": 4, "NIQE": 2, "tOF": 3}
 
 
 def main() -> int:
@@ -67,6 +68,8 @@ def _block(kind: str, path: Path, clips: bool) -> str:
         return render_loading(path)
     if kind == "speed":
         return render_speed(path)
+    if kind == "dials":
+        return render_dials(path)
     from vrestore.checkpoints.markdown import zoo_markdown
 
     return zoo_markdown()
@@ -152,6 +155,22 @@ def render_speed(path: Path) -> str:
         f"{settings['clips']} clips of {settings['frames']} frames of {side}x{side}, processor time of one thread, on "
         f"{where['cpu']}, torch {where['packages']['torch']}.",
     ]
+    return "\n".join(lines) + "\n"
+
+
+def render_dials(path: Path) -> str:
+    """What tools/benchmarks/venhancer_dials.py measured as Markdown: a table a dial, its values across."""
+    data = json.loads(path.read_text(encoding="utf-8"))
+    lines: list[str] = []
+    for dial in dict.fromkeys(row["dial"] for row in data["rows"]):
+        rows = [row for row in data["rows"] if row["dial"] == dial]
+        lines += ["| " + " | ".join([f"`{dial}`", *(f"{row['value']:g}" for row in rows)]) + " |"]
+        lines += ["|" + "---|" * (len(rows) + 1)]
+        for name, label, digits in (("sharpness", "sharpness", 3), ("niqe", "NIQE", 2), ("psnr_y", "PSNR-Y (dB)", 2)):
+            lines += ["| " + " | ".join([label, *(f"{row[name]:.{digits}f}" for row in rows)]) + " |"]
+        lines.append("")
+    height, width = data["crop"]
+    lines.append(f"{len(data['clips'])} clips, {data['frames']} frames of {width}x{height} of each, x4.")
     return "\n".join(lines) + "\n"
 
 

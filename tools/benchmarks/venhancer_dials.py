@@ -29,7 +29,7 @@ from vrestore.evaluation.pixels import levels  # noqa: E402
 from vrestore.restorers.request import Request  # noqa: E402
 
 STRENGTHS = (0, 75, 150, 225, 300)
-DOWNSCALES = (1.0, 2.0, 4.0, 6.0, 8.0)
+DOWNSCALES = (2.0, 3.0, 4.0, 5.0, 6.0)
 
 
 def main() -> None:
