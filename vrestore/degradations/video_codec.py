@@ -147,11 +147,21 @@ def _decode(codec: str, packets: list[bytes], extradata: bytes | None) -> Tensor
         decoder.extradata = extradata
     luma, chroma = [], []
     for packet in [*packets, None]:
-        for frame in decoder.decode(None if packet is None else av.Packet(packet)):
+        for frame in decoder.decode(None if packet is None else _packet_of(packet)):
             y, u, v = samples_of(frame)[1]
             luma.append(y.copy())
             chroma.append(np.stack((u, v)))
     return yuv.to_rgb(np.stack(luma), np.stack(chroma))
+
+
+def _packet_of(data: bytes) -> Any:
+    """A packet in memory of FFmpeg's own: decoders read some bytes beyond its end, which are zero there.
+
+    Behind bytes of Python's anything may stand, and MPEG-4 now and then comes out differently for it.
+    """
+    packet = av.Packet(len(data))
+    packet.update(data)
+    return packet
 
 
 def _filled_up(frames_TCHW: Tensor, least_width: int) -> Tensor:
