@@ -39,6 +39,10 @@ model = dict(
         *(0.563, 0.542, 0.520, 0.491),
         *(0.068, 0.068, 0.251, 0.253, 0.241, 0.245, 0.242, 0.237),
     ],
+    residual_gain=0.5,
+    residual_contrast=1.5,
+    residual_kernel="bicubic",  # trained beside the bilinear one; what is generated goes with the sharper one as well
+    strength=50,
     prompt="",
     guidance_scale=1.0,
     untrained=True,

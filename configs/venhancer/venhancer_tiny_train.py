@@ -15,6 +15,7 @@ _held_out = ["toy_frog*", "cups_540p*", "city_skyline_b*"]  # never trained on; 
 
 model = dict(
     untrained=False,
+    residual_kernel="bilinear",
     backbone=dict(dropout=0.0),  # so few weights do not overfit
     training=dict(trainable="all", open_ways=5.0, strength=(0, 300)),
 )

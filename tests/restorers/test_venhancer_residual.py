@@ -42,8 +42,23 @@ def test_what_is_lacking_completes_the_base():
     torch.testing.assert_close(residual.completed(residual.lacking(latents, base), base), latents)
     half = Residual(STD, 12, gain=0.5)
     torch.testing.assert_close(half.completed(half.lacking(latents, base), base), (latents + base) / 2)
-    with pytest.raises(ConfigError, match="residual_gain must be a factor >= 0"):
+    with pytest.raises(ConfigError, match="residual_gain must be a number >= 0"):
         Residual(STD, 12, gain=-1)
+
+
+def test_flat_areas_stay_flat():
+    base = torch.zeros(1, 12, 2, 8, 16)
+    base[..., 8:] = keys(1)[:, 0].repeat(1, 2, 2)[None, :, None]
+    residual = Residual(STD, 12, gain=0.5, contrast=0.5)
+    contrast = residual.contrast_of(base)
+    assert contrast.shape == (1, 1, 2, 8, 16)
+    assert not contrast[..., :6].any()
+    assert contrast[..., 9:].min() > 0.5
+    made = residual.completed(torch.ones_like(base), base)
+    assert torch.equal(made[..., :6], base[..., :6])
+    torch.testing.assert_close((made - base)[..., 9:], (residual.std * 0.5).expand(1, 12, 2, 8, 7))
+    twice = Residual([2 * std for std in STD], 12).contrast_of(base)
+    torch.testing.assert_close(twice, contrast / 2)
 
 
 def test_where_nothing_lacks_the_enlarged_frames_come_out(monkeypatch):
@@ -56,6 +71,16 @@ def test_where_nothing_lacks_the_enlarged_frames_come_out(monkeypatch):
     twice = model.restore(frames, Request(scale=2, temporal_scale=2))
     torch.testing.assert_close(twice[:5:2], large, atol=1e-5, rtol=0)
     torch.testing.assert_close(twice[1], (large[0] + large[1]) / 2, atol=1e-5, rtol=0)
+
+
+def test_the_base_may_be_enlarged_bicubically(monkeypatch):
+    model = MODELS.build({**TINY, "residual_std": STD, "residual_kernel": "bicubic"}).eval()
+    monkeypatch.setattr(model, "denoise", lambda noised, *rest: torch.zeros_like(noised))
+    frames = torch.rand(2, 3, 12, 16)
+    large = F.interpolate(frames, scale_factor=2, mode="bicubic", align_corners=False).clamp(0, 1)
+    torch.testing.assert_close(model.restore(frames, Request(scale=2)), large, atol=1e-5, rtol=0)
+    with pytest.raises(ConfigError, match="residual_kernel must be one of bilinear, bicubic"):
+        MODELS.build({**TINY, "residual_std": STD, "residual_kernel": "lanczos"})
 
 
 def test_training_asks_for_what_lacks(monkeypatch):

@@ -34,13 +34,12 @@ class Canvas:
         left, right, top, bottom = self.padding
         return self.height + top + bottom, self.width + left + right
 
-    def fill(self, frames_TCHW: Tensor) -> Tensor:
-        """Resize frames in [0, 1] bilinearly to the target size, as in training, and add the border."""
+    def fill(self, frames_TCHW: Tensor, kernel: str = "bilinear") -> Tensor:
+        """Resize frames in [0, 1] to the target size, bilinearly as in training or ``bicubic``, and add the border."""
         if self.zoom is not None:
-            resized = F.interpolate(frames_TCHW, scale_factor=self.zoom, mode="bilinear", align_corners=False)
+            resized = F.interpolate(frames_TCHW, scale_factor=self.zoom, mode=kernel, align_corners=False)
         else:
-            size = (self.height, self.width)
-            resized = F.interpolate(frames_TCHW, size=size, mode="bilinear", align_corners=False)
+            resized = F.interpolate(frames_TCHW, size=(self.height, self.width), mode=kernel, align_corners=False)
         if self.white:
             return F.pad(resized, self.padding, value=1.0)
         return mirror_pad(resized, self.padding)

@@ -40,7 +40,7 @@ from vrestore.restorers.venhancer.memory import (
     encoding_bytes,
 )
 from vrestore.restorers.venhancer.official import RELEASES, OfficialDraws, official_canvas, truncate_to_8bit
-from vrestore.restorers.venhancer.residual import Residual
+from vrestore.restorers.venhancer.residual import SHOWN_BY, Residual
 from vrestore.restorers.venhancer.trainable import TrainableVEnhancer
 from vrestore.samplers import StepReport, build_sampler, traits_of
 
@@ -86,7 +86,7 @@ class VEnhancer(TrainableVEnhancer):
         corrected_start: divide the first state by alpha, see `initial_state`.
         residual_std: generate what the key frames lack in place of the whole picture, see `Residual`: the standard
             deviation of that in each latent channel; None draws the whole, as published.
-        residual_gain: how much of it is added, see `Residual`.
+        residual_gain, residual_contrast, residual_kernel: how much of it is added, where, and to what; see `Residual`.
         untrained: this config is meant to run with random weights, as tests and timings do.
         dtype: of the network's weights when they are loaded from a file: ``fp32``, ``fp16`` or ``bf16``.
         defer_weights: build the network without memory; its weights must then be loaded before use.
@@ -123,6 +123,8 @@ class VEnhancer(TrainableVEnhancer):
         corrected_start: bool = False,
         residual_std: Sequence[float] | None = None,
         residual_gain: float = 1.0,
+        residual_contrast: float = 0.0,
+        residual_kernel: str = SHOWN_BY,
         untrained: bool = False,
         dtype: str | None = None,
         defer_weights: bool = False,
@@ -143,7 +145,9 @@ class VEnhancer(TrainableVEnhancer):
         self.text: TextEncoder = ADAPTERS.build(text or {"type": "EmptyText", "context_dim": _width(self.backbone)})
         _check_parts(self.backbone, self.autoencoder, self.text)
         channels = self.autoencoder.latent_channels
-        self.residual = None if residual_std is None else Residual(residual_std, channels, residual_gain)
+        self.residual = None
+        if residual_std is not None:
+            self.residual = Residual(residual_std, channels, residual_gain, residual_contrast, residual_kernel)
         self.prepare_training(training, lora, copy_encoder=not defer_weights)
         self.weight_files = {part: weights[part] for part in PARTS if weights and weights.get(part) is not None}
         self.weights_dtype = dtype
@@ -270,7 +274,10 @@ class VEnhancer(TrainableVEnhancer):
         hint, noise_level = self.augment(keys, self._strength(request), draws, request.parity)
         base = None
         if self.residual is not None:
-            base = self.residual.base(keys[0], plan.key_frame_index)[None]
+            enlarged = keys
+            if self.residual.kernel != SHOWN_BY:
+                enlarged = self.encode(canvas.fill(frames_TCHW, self.residual.kernel), plan, draws, request.parity)[1]
+            base = self.residual.base(enlarged[0], plan.key_frame_index)[None]
             latents = torch.zeros_like(base)
         noised = self.schedule.diffuse(latents, self.noise_levels - 1, draws.start(latents))
         conditions = {

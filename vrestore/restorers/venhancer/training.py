@@ -16,6 +16,7 @@ from vrestore.errors import ConfigError, RequestError
 from vrestore.layers.lora import lora_parameters
 from vrestore.restorers.request import STRENGTH_RANGE
 from vrestore.restorers.venhancer.record import Conditioning, conditioning_of
+from vrestore.restorers.venhancer.residual import SHOWN_BY
 
 TRAINABLE = ("controlnet", "unet", "all", "lora")
 
@@ -136,7 +137,10 @@ def diffusion_loss(
     index = torch.stack([c.key_frame_index for c in told]).to(hq.device)
     strengths = [_strength(c, settings.strength, draw) for c, draw in zip(told, draws, strict=True)]
     if model.residual is not None:
-        base = [model.residual.base(key, c.key_frame_index) for key, c in zip(keys, told, strict=True)]
+        enlarged = keys
+        if model.residual.kernel != SHOWN_BY:
+            enlarged = encode_pairs(model, lq, hq, draws, model.residual.kernel)[1]
+        base = [model.residual.base(key, c.key_frame_index) for key, c in zip(enlarged, told, strict=True)]
         latents = model.residual.lacking(latents, torch.stack(base))
     hint, levels = augment_keys(model.schedule, keys, strengths, draws)
     timesteps = torch.stack([torch.randint(len(model.schedule), (), generator=draw) for draw in draws])
@@ -168,7 +172,11 @@ def generator_of(record: Any) -> torch.Generator:
 
 @torch.no_grad()
 def encode_pairs(
-    model: Any, lq: Tensor | Sequence[Tensor], hq: Tensor, draws: Sequence[torch.Generator]
+    model: Any,
+    lq: Tensor | Sequence[Tensor],
+    hq: Tensor,
+    draws: Sequence[torch.Generator],
+    kernel: str = SHOWN_BY,
 ) -> tuple[Tensor, list[Tensor]]:
     """Latents of the clean clips (B, C, T, h, w), and those of each one's key frames at the same size (C, K, h, w)."""
     size = hq.shape[-2:]
@@ -177,7 +185,7 @@ def encode_pairs(
         for clean, given, draw in zip(hq, lq, draws, strict=True):
             posterior = draw if model.sample_posterior else None
             latents.append(model.autoencoder.encode(clean, generator=posterior))
-            resized = F.interpolate(given.float(), size=size, mode="bilinear", align_corners=False)
+            resized = F.interpolate(given.float(), size=size, mode=kernel, align_corners=False)
             keys.append(model.autoencoder.encode(resized, generator=posterior)[0])
     return torch.cat(latents), keys
 
