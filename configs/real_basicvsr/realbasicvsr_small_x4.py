@@ -26,5 +26,5 @@ optim_wrapper = dict(
     discriminator=dict(optimizer=dict(type="Adam", lr=2e-4, betas=(0.9, 0.99))),
 )
 param_scheduler = [dict(type="LinearLR", start_factor=0.05, begin=0, end=20)]
-train_cfg = dict(max_iters=400, val_interval=200)
+train_cfg = dict(max_iters=300, val_interval=150)
 custom_hooks = [dict(type="EMAHook", momentum=0.02), dict(type="SampleImageHook", clips=3)]
