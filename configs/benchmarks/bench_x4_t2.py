@@ -24,7 +24,8 @@ benchmarks = [
             root="{{$VRESTORE_DATA:../shared/data/bench}}",
             degradation=shrunk,
             time_step=2,
-            max_frames=18,
+            max_frames=10,
+            crop_to=(288, 400),
         ),
         request=dict(scale=4, temporal_scale=2),
         metrics=[

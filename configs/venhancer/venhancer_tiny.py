@@ -40,7 +40,7 @@ model = dict(
         *(0.068, 0.068, 0.251, 0.253, 0.241, 0.245, 0.242, 0.237),
     ],
     residual_gain=0.5,
-    residual_contrast=1.5,
+    residual_contrast=2.0,
     residual_kernel="bicubic",  # trained beside the bilinear one; what is generated goes with the sharper one as well
     strength=50,
     prompt="",
