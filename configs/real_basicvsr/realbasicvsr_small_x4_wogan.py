@@ -26,6 +26,8 @@ model = dict(
     ),
     pixel_loss=dict(type="CharbonnierLoss"),
     auxiliary_losses=dict(cleaning=dict(type="CleaningLoss")),
+    chunk_overlap_frames=8,
+    weights_licence="Apache-2.0",
 )
 
 train_dataloader = dict(

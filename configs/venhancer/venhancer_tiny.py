@@ -43,6 +43,7 @@ model = dict(
     residual_contrast=2.0,
     residual_kernel="bicubic",  # trained beside the bilinear one; what is generated goes with the sharper one as well
     strength=50,
+    weights_licence="Apache-2.0",
     prompt="",
     guidance_scale=1.0,
     untrained=True,
