@@ -5,10 +5,11 @@ import pytest
 import torch
 
 from vrestore.adapters import EmptyText, OpenCLIPText, OpenCLIPTextTower
-from vrestore.adapters.text_cache import PromptCache, fingerprint
+from vrestore.adapters.text_cache import PromptCache
 from vrestore.adapters.text_openclip import VENHANCER_NEGATIVE, VENHANCER_SUFFIX
 from vrestore.checkpoints import load_network
 from vrestore.errors import ConfigError, RequestError, WeightsError
+from vrestore.layers.fingerprint import fingerprint
 from vrestore.registry import ADAPTERS
 
 SMALL = {"type": "OpenCLIPTextTower", "width": 32, "layers": 3, "heads": 4, "projection": 8}

@@ -8,11 +8,9 @@ import uuid
 from collections import OrderedDict
 from pathlib import Path
 
-import torch.nn as nn
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
-from torch import uint8 as byte
 
 from vrestore.disk import why_unwritten, write_under
 from vrestore.errors import ConfigError
@@ -63,15 +61,6 @@ class PromptCache:
         self._held[key] = features
         while len(self._held) > self.most:
             self._held.popitem(last=False)
-
-
-def fingerprint(network: nn.Module) -> str:
-    """SHA-256 over names, precisions and values of all weights."""
-    digest = hashlib.sha256()
-    for name, value in sorted(network.state_dict().items()):
-        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
-        digest.update(value.detach().cpu().contiguous().flatten().view(byte).numpy())
-    return digest.hexdigest()
 
 
 def _key(text: str, maker: str) -> str:

@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 
 from vrestore.adapters.text import TextEncoder, as_texts
-from vrestore.adapters.text_cache import PromptCache, fingerprint
+from vrestore.adapters.text_cache import PromptCache
 from vrestore.adapters.text_tokenizer import ClipTokenizer
 from vrestore.adapters.text_tower import OpenCLIPTextTower
 from vrestore.errors import WeightsError
+from vrestore.layers.fingerprint import fingerprint
 from vrestore.registry import ADAPTERS
 
 # What VEnhancer's release adds to every prompt, and what it turns away from; wording and spaces are its own.

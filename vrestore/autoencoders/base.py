@@ -10,6 +10,7 @@ import torch
 import torch.nn as nn
 from torch import Tensor
 
+from vrestore.autoencoders.latent_cache import LatentCache
 from vrestore.autoencoders.tiling import Tiling, decode_in_pieces, run_tiles
 from vrestore.errors import ConfigError, RequestError
 
@@ -29,6 +30,7 @@ class Autoencoder(nn.Module):
         latent_channels: channels of a latent.
         downsample: pixels to a latent cell, on both axes; frames must be multiples of it.
         frame_channels: channels of a frame.
+        latent_cache: where posteriors of frames are kept, a `LatentCache`; None encodes each frame anew.
         is_temporal: whether frames are decoded with regard to their neighbours.
     """
 
@@ -49,6 +51,7 @@ class Autoencoder(nn.Module):
         self.scale_factor = float(scale_factor)
         self.tiling = as_tiling(tiling)
         self.encode_tiling = as_tiling(encode_tiling)
+        self.latent_cache: LatentCache | None = None
 
     @abstractmethod
     def posterior_of(self, frames: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -67,13 +70,14 @@ class Autoencoder(nn.Module):
         """Frames (B, C, T, H, W) in about [-1, 1] of unscaled latents (B, latent_channels, T, h, w)."""
         raise NotImplementedError
 
-    def encode(self, frames: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
+    def encode(self, frames: Tensor, *, generator: torch.Generator | None = None, keep: bool = True) -> Tensor:
         """Encode frame by frame.
 
         Args:
             frames: (B, T, C, H, W) or (T, C, H, W) in [0, 1]; H and W multiples of `downsample`.
             generator: draws a sample of the posterior, frame by frame on the generator's device (the official release
                 draws on the CPU); None takes its mode.
+            keep: look the frames up in the `latent_cache`, where there is one, and keep them there.
 
         Returns:
             Latents (B, latent_channels, T, H / downsample, W / downsample), float32, scaled.
@@ -83,7 +87,7 @@ class Autoencoder(nn.Module):
         """
         frames = self._check_frames(frames)
         batch, count = frames.shape[:2]
-        latents = [self._encode_frame(frame[None], generator) for frame in frames.flatten(0, 1)]
+        latents = [self._encode_frame(frame[None], generator, keep) for frame in frames.flatten(0, 1)]
         return torch.cat(latents).unflatten(0, (batch, count)).transpose(1, 2).contiguous()
 
     def decode(self, latents: Tensor, *, clamp: bool = True, device: torch.device | str | None = None) -> Tensor:
@@ -139,14 +143,27 @@ class Autoencoder(nn.Module):
         mean, log_variance = moments.chunk(2, dim=1)
         return mean, log_variance
 
-    def _encode_frame(self, frame: Tensor, generator: torch.Generator | None) -> Tensor:
+    def _encode_frame(self, frame: Tensor, generator: torch.Generator | None, keep: bool) -> Tensor:
         parameter = next(self.parameters(), frame)
-        mean, log_variance = self.posterior(frame.to(parameter.device, parameter.dtype).mul(2).sub(1))
+        scaled = frame.to(parameter.device, parameter.dtype).mul(2).sub(1)
+        mean, log_variance = self._posterior_kept(scaled) if keep else self.posterior(scaled)
         latent = mean.float()
         if generator is not None and log_variance is not None:
             noise = torch.randn(mean.shape, generator=generator, device=generator.device).to(latent.device)
             latent = latent + torch.exp(0.5 * log_variance.float()) * noise
         return latent * self.scale_factor
+
+    def _posterior_kept(self, frame: Tensor) -> tuple[Tensor, Tensor | None]:
+        """`posterior` of one frame, from the cache where there is one and it knows the frame."""
+        if self.latent_cache is None:
+            return self.posterior(frame)
+        key = self.latent_cache.key(frame, self)
+        kept = self.latent_cache.get(key)
+        if kept is None:
+            kept = self.posterior(frame)
+            self.latent_cache.put(key, *kept)
+        mean, log_variance = kept
+        return mean.to(frame.device), None if log_variance is None else log_variance.to(frame.device)
 
     def _check_frames(self, frames: Tensor) -> Tensor:
         shown = f"got {tuple(frames.shape)}"

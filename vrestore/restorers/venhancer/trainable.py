@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from vrestore.adapters import VideoControlNet
+from vrestore.autoencoders.latent_cache import LatentCache
 from vrestore.errors import ConfigError
 from vrestore.layers.lora import add_lora
 from vrestore.restorers.base import BaseRestorer
@@ -53,6 +54,8 @@ class TrainableVEnhancer(BaseRestorer):
             ConfigError: an unknown setting, or one out of its range.
         """
         self.training_settings = TrainingSettings.of(training)
+        if self.training_settings.latent_cache is not None:
+            self.autoencoder.latent_cache = LatentCache(self.training_settings.latent_cache)
         self._trainable = self.training_settings.trainable or ("controlnet" if lora is None else "lora")
         if training is not None and copy_encoder and self.training_settings.copy_encoder:
             self._copy_encoder()

@@ -35,6 +35,8 @@ class TrainingSettings:
             trains from nothing, with no UNet to protect, learns its conditions sooner with ways that are drawn at
             random, as other layers are; the key frames' way in is this many times as wide, for beside it comes the
             noise.
+        latent_cache: folder in which encoded frames are kept, see `LatentCache`; None encodes every sample anew. For
+            whole frames and centre crops, which come again.
         text_dropout: probability that a clip's prompt is replaced by `dropped_text`, 0 to 1.
         dropped_text: the prompt in its place; None is the text encoder's negative prompt.
         strength: least and most noise augmentation of the key frames where a record tells none, 0 to 300, drawn
@@ -49,6 +51,7 @@ class TrainingSettings:
     trainable: str | None = None
     copy_encoder: bool = True
     open_ways: float = 0.0
+    latent_cache: str | None = None
     text_dropout: float = 0.1
     dropped_text: str | None = ""
     strength: tuple[int, int] = (1, STRENGTH_RANGE[1])
@@ -186,7 +189,7 @@ def encode_pairs(
             posterior = draw if model.sample_posterior else None
             latents.append(model.autoencoder.encode(clean, generator=posterior))
             resized = F.interpolate(given.float(), size=size, mode=kernel, align_corners=False)
-            keys.append(model.autoencoder.encode(resized, generator=posterior)[0])
+            keys.append(model.autoencoder.encode(resized, generator=posterior, keep=False)[0])
     return torch.cat(latents), keys
 
 
