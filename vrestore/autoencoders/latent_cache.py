@@ -57,7 +57,7 @@ class LatentCache:
             told = f"{type(autoencoder).__name__} {sorted(settings.items())} {sorted(buffers.items())} {tiling}"
             self._maker = hashlib.sha256(f"{told} {fingerprint(autoencoder)}".encode()).hexdigest()
         digest = hashlib.sha256(f"{self._maker} {frame.dtype} {tuple(frame.shape)}".encode())
-        digest.update(frame.detach().cpu().contiguous().flatten().view(byte).numpy())
+        digest.update(frame.detach().cpu().contiguous().flatten().view(byte).numpy().tobytes())
         return digest.hexdigest()
 
     def get(self, key: str) -> tuple[Tensor, Tensor | None] | None:
