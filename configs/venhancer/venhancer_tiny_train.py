@@ -11,7 +11,7 @@ _base_ = [
 ]
 
 _data_root = "../shared/data/train"
-_held_out = ["toy_frog*", "cups_540p*", "city_skyline_b*"]  # never trained on; they choose nothing, they watch
+_held_out = ["toy_frog*", "cups_540p*", "city_skyline_b*"]  # never trained on; gain and contrast were set on them
 
 model = dict(
     untrained=False,
