@@ -149,6 +149,9 @@ def render_speed(path: Path) -> str:
     lines.append(
         f"| `UnsharpMask` (of the clean clip) | {unsharp['ours'] * 1e3:.0f} | {unsharp['basicsr'] * 1e3:.0f} |"
     )
+    lines += ["", "| milliseconds a clip | OpenCV | PyTorch | largest difference |", "|---|---|---|---|"]
+    for name, row in data["results"]["against_pytorch"].items():
+        lines.append(f"| {name} | {row['ours'] * 1e3:.1f} | {row['pytorch'] * 1e3:.1f} | {row['drift']:.0e} |")
     side = settings["crop_px"]
     lines += [
         "",

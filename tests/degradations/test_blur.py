@@ -94,6 +94,14 @@ def test_two_passes_give_what_one_gives(side):
     torch.testing.assert_close(filter_frames(frames, kernels, separable=True), filter_frames(frames, kernels))
 
 
+@pytest.mark.parametrize("side", [3, 5, 7, 9])
+@pytest.mark.parametrize("shape", [(3, 3, 21, 34), (2, 1, 2, 3), (1, 3, 1, 1)])
+def test_small_kernels_go_through_opencv_and_equal_pytorch(side, shape):
+    frames, kernels = torch.rand(shape), np.random.default_rng(side).random((shape[0], side, side))
+    quick = filter_frames(frames, kernels)
+    torch.testing.assert_close(quick, filter_frames(frames.double(), kernels).float(), rtol=1e-5, atol=1e-5)
+
+
 def test_borders_are_mirrored_even_where_the_kernel_is_larger_than_the_frame():
     frames = torch.rand(1, 2, 5, 7, dtype=torch.float64)
     expected = np.pad(frames.numpy(), ((0, 0), (0, 0), (10, 10), (10, 10)), mode="reflect")

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 
 from tests.degradations.shares import assert_shares, assert_uniform
 from vrestore.degradations import Compose, RandomResize, ResizeTo
+from vrestore.degradations.random_resize import resize
 
 
 @pytest.fixture(scope="module")
@@ -22,9 +23,9 @@ def test_modes_filters_and_factors(drawn):
 
 
 def test_one_even_size_for_the_clip_and_a_factor_that_walks():
-    resize = RandomResize(modes="down", ops="bilinear")
+    random_resize = RandomResize(modes="down", ops="bilinear")
     frames = torch.rand(9, 3, 41, 60)
-    out, record = resize(frames, np.random.default_rng(1))
+    out, record = random_resize(frames, np.random.default_rng(1))
     factors = record["factor"]
     assert 0 < np.abs(np.diff(factors)).max() <= 0.015 + 2e-6
     height, width = (int(side * factors[0]) // 2 * 2 for side in (41, 60))
@@ -34,7 +35,18 @@ def test_one_even_size_for_the_clip_and_a_factor_that_walks():
     for t, size in enumerate(own):
         expected = F.interpolate(frames[t : t + 1], size=size, mode="bilinear")
         expected = F.interpolate(expected, size=(height, width), mode="bilinear")
-        torch.testing.assert_close(out[t : t + 1], expected)
+        torch.testing.assert_close(out[t : t + 1], expected, rtol=0, atol=6e-5)
+
+
+@pytest.mark.parametrize("op", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("size", [(7, 90), (64, 40), (17, 17), (120, 5)])
+def test_the_quick_filters_equal_pytorchs(op, size):
+    frames = torch.rand(2, 3, 33, 47)
+    quick = resize(frames, size, op)
+    torch.testing.assert_close(quick, F.interpolate(frames, size=size, mode=op), rtol=0, atol=3e-5)
+    assert torch.equal(resize(frames.transpose(0, 1)[:3], size, op), quick.transpose(0, 1)[:3])  # any memory layout
+    exact = resize(frames.double(), size, op)
+    assert torch.equal(exact, F.interpolate(frames.double(), size=size, mode=op))
 
 
 def test_any_size_without_even():

@@ -18,11 +18,14 @@ import sys
 import time
 import types
 from collections import defaultdict
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -32,6 +35,7 @@ from vrestore.config import find_recipe, load_config
 from vrestore.data.benchmarks.bundled import BundledClips
 from vrestore.data.clips import load_clips
 from vrestore.degradations import Chance, Compose, Degradation, UnsharpMask
+from vrestore.degradations.filtering import _direct, filter_frames
 from vrestore.degradations.random_resize import resize
 from vrestore.degradations.video_codec import recode
 from vrestore.evaluation.environment import describe_environment
@@ -69,6 +73,9 @@ def main() -> None:
         console.print(as_table(coder, results[coder]))
     results["unsharp_mask"] = sharpening(clips[0], reference)
     console.print("unsharp mask of a clip: {ours:.3f} s, basicsr {basicsr:.3f} s".format(**results["unsharp_mask"]))
+    results["against_pytorch"] = quick_paths(clips[0])
+    for name, row in results["against_pytorch"].items():
+        console.print(f"{name}: {row['ours'] * 1e3:.1f} ms, PyTorch {row['pytorch'] * 1e3:.1f} ms, {row['drift']:.1e}")
     if args.out:
         settings = {
             "clips": args.clips,
@@ -260,6 +267,29 @@ def sharpening(clip: Tensor, reference: BasicSR) -> dict[str, float]:
     assert difference <= TOLERANCE["UnsharpMask"], difference
     share = len(clip) / len(part)
     return {"ours": (middle - begin) * share, "basicsr": (end - middle) * share, "mean_difference": difference}
+
+
+def quick_paths(clip: Tensor, rounds: int = 5) -> dict[str, dict[str, float]]:
+    """Seconds for a clip of what goes through OpenCV on the CPU, and through PyTorch; drift: the largest difference."""
+    tasks: dict[str, tuple[Callable[[], Tensor], Callable[[], Tensor]]] = {}
+    for op in ("bilinear", "bicubic"):
+        for factor in (0.5, 1.3):
+            size = tuple(round(side * factor) for side in clip.shape[-2:])
+            tasks[f"{op} x{factor}"] = (partial(resize, clip, size, op), partial(F.interpolate, clip, size, mode=op))
+    for side in (5, 9):
+        kernels = np.random.default_rng(side).random((len(clip), side, side))
+        kernels /= kernels.sum((1, 2), keepdims=True)
+        tasks[f"kernels {side}x{side}"] = (partial(filter_frames, clip, kernels), partial(_direct, clip, kernels))
+    rows = {}
+    for name, both in tasks.items():
+        results, seconds = [run() for run in both], []
+        for run in both:
+            begin = time.process_time()
+            for _ in range(rounds):
+                run()
+            seconds.append((time.process_time() - begin) / rounds)
+        rows[name] = {"ours": seconds[0], "pytorch": seconds[1], "drift": float((results[0] - results[1]).abs().max())}
+    return rows
 
 
 def as_table(coder: str, result: dict[str, Any]) -> Table:

@@ -132,6 +132,11 @@ def to_8bit(frames: Tensor) -> Tensor:
     return torch.from_numpy(levels.numpy().astype(np.uint8))  # NumPy narrows several times as quickly as PyTorch
 
 
+def is_plain(frames: Tensor) -> bool:
+    """Whether libraries for arrays can take the frames: float32 on the CPU, of which no gradient is asked."""
+    return frames.device.type == "cpu" and frames.dtype == torch.float32 and not frames.requires_grad
+
+
 def plain_number(value: float) -> int | float:
     """4.0 -> 4, so that a record and a protocol name read `x4`."""
     return int(value) if float(value).is_integer() else float(value)

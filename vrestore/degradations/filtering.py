@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vrestore.degradations.base import BLOCK_FRAMES
+from vrestore.degradations.base import BLOCK_FRAMES, is_plain
 
 SEPARATE_FROM = 9  # two passes of this many taps and more are quicker than one pass of their square
+OPENCV_UP_TO = 9  # OpenCV is quicker than PyTorch for this many rows and columns of taps, and as exact
 TRANSFORM_FROM = 15  # a Fourier transform is quicker than this many rows and columns of taps
 NEGLIGIBLE = 1e-6  # weight at the rim of a kernel that no sample of 16 bits shows
 
@@ -32,15 +35,16 @@ def filter_frames(frames_TCHW: Tensor, kernels: np.ndarray, separable: bool = Fa
     side = kernels.shape[-1]
     kernels = np.broadcast_to(kernels, (len(frames_TCHW), side, side))
     if separable and side >= SEPARATE_FROM:
-        plain = frames_TCHW.device.type == "cpu" and frames_TCHW.dtype == torch.float32
-        one_pass = _opencv if plain and not frames_TCHW.requires_grad else _two_passes
+        one_pass = _opencv_two_passes if is_plain(frames_TCHW) else _two_passes
+    elif side <= OPENCV_UP_TO and is_plain(frames_TCHW):
+        one_pass = _opencv_direct
     else:
         one_pass = _fourier if side >= TRANSFORM_FROM else _direct
     blocks = []
     for start in range(0, len(frames_TCHW), BLOCK_FRAMES):  # bounds the memory of the bordered copies
         chosen = slice(start, start + BLOCK_FRAMES)
         blocks.append(one_pass(frames_TCHW[chosen], kernels[chosen]))
-    return torch.cat(blocks)
+    return torch.cat(blocks) if len(blocks) > 1 else blocks[0]
 
 
 def without_rim(kernels: np.ndarray) -> np.ndarray:
@@ -87,15 +91,30 @@ def _grouped(frames: Tensor, kernels: np.ndarray) -> Tensor:
     return planes.view(n, channels, *planes.shape[-2:])
 
 
-def _opencv(frames: Tensor, kernels: np.ndarray) -> Tensor:
+def _opencv_two_passes(frames: Tensor, kernels: np.ndarray) -> Tensor:
     """Two passes by OpenCV, the quickest on a CPU."""
     import cv2
 
     columns, rows = (kernels.sum(axis).astype(np.float32) for axis in (2, 1))
+    return _by_plane(
+        frames, zip(rows, columns, strict=True), lambda plane, taps, to: cv2.sepFilter2D(plane, -1, *taps, **to)
+    )
+
+
+def _opencv_direct(frames: Tensor, kernels: np.ndarray) -> Tensor:
+    """As `_direct`, by OpenCV."""
+    import cv2
+
+    return _by_plane(frames, kernels.astype(np.float32), lambda plane, taps, to: cv2.filter2D(plane, -1, taps, **to))
+
+
+def _by_plane(frames: Tensor, taps: Iterable[Any], one: Callable[[np.ndarray, Any, dict], object]) -> Tensor:
+    import cv2
+
     out = np.empty(tuple(frames.shape), dtype=np.float32)
-    for target, planes, column, row in zip(out, frames.numpy(), columns, rows, strict=True):
+    for target, planes, own in zip(out, frames.contiguous().numpy(), taps, strict=True):
         for to, plane in zip(target, planes, strict=True):
-            cv2.sepFilter2D(np.ascontiguousarray(plane), -1, row, column, dst=to, borderType=cv2.BORDER_REFLECT_101)
+            one(plane, own, {"dst": to, "borderType": cv2.BORDER_REFLECT_101})
     return torch.from_numpy(out)
 
 
