@@ -21,6 +21,7 @@ model = dict(
     ),
     # 16 bands of luma and 4 of each colour difference to 4x4 pixels. Each is divided by its standard deviation in the
     # training clips to the power of 3/4: nearly one height, with the strong bands a little above.
+    # tools/latent_statistics.py measures such numbers, and `residual_std`.
     autoencoder=dict(
         type="WaveletAutoencoder",
         levels=2,
