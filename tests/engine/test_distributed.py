@@ -17,6 +17,14 @@ from vrestore.engine.train import train
 from vrestore.errors import ConfigError
 
 
+def launch(folder, *task):
+    """Run two_processes.py in two processes."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    command += ["-m", "tests.engine.two_processes", str(folder), *map(str, task)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=500)
+
+
 @pytest.fixture(scope="module")
 def two_processes(tmp_path_factory):
     """The folder of the runs, and what each process saw."""
@@ -24,10 +32,7 @@ def two_processes(tmp_path_factory):
     clip_dataset(folder / "clips", clips=3, frames=3)
     image = folder / "clips" / "noise_1" / "0002.png"
     image.write_bytes(image.read_bytes()[:700])  # windows of that clip are drawn anew, in either process
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    command = [*launch, "-m", "tests.engine.two_processes", str(folder)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=500)
+    done = launch(folder)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return folder, [json.loads((folder / f"rank_{rank}.json").read_text()) for rank in (0, 1)]
 
@@ -71,6 +76,20 @@ def test_resume_is_exact_after_a_signal_to_one_process(two_processes):
     assert seen[0]["stopped"] == seen[1]["stopped"]
     assert "after iteration 8 of 12" in seen[0]["stopped"][1]
     assert_same_run(folder / "whole", folder / "cut")
+
+
+def test_resume_is_exact_after_one_process_was_killed(two_processes):
+    folder, _ = two_processes
+    for rank, at in ((0, 5), (1, 9)):  # before the first checkpoint, and after it
+        done = launch(folder, rank, at)
+        assert done.returncode != 0
+        assert "SIGKILL" in done.stderr
+        last = folder / f"killed_{rank}" / "last_checkpoint"
+        assert (last.read_text().strip() if last.exists() else None) == (None, "iter_6.pth")[rank]
+    done = launch(folder, "rest")
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    for rank in (0, 1):
+        assert_same_run(folder / "whole", folder / f"killed_{rank}")
 
 
 def test_damaged_clips_are_counted_over_both_processes(two_processes):

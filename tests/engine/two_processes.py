@@ -30,14 +30,7 @@ def main(folder: Path) -> None:
     model = train(adversarial, work_dir=folder / "adversarial", launcher="pytorch").model
     seen["adversarial"] = [t.double().sum().item() for t in model.state_dict().values()]
 
-    accumulating = tiny_config(
-        **{
-            "train_dataloader": {"batch_size": 1, "num_workers": 0, "dataset": clip_dataset(folder / "clips")},
-            "optim_wrapper.accumulative_counts": 2,
-            "optim_wrapper.precision": "bf16",
-            "default_hooks.checkpoint.interval": 6,
-        }
-    )
+    accumulating = accumulating_config(folder)
     train(accumulating, work_dir=folder / "whole", launcher="pytorch")
     try:
         ending = with_hook(accumulating, type="EndAt", at=7, how="SIGTERM", rank=1)
@@ -56,5 +49,38 @@ def main(folder: Path) -> None:
     leave_processes()
 
 
+def accumulating_config(folder: Path) -> dict:
+    return tiny_config(
+        **{
+            "train_dataloader": {"batch_size": 1, "num_workers": 0, "dataset": clip_dataset(folder / "clips")},
+            "optim_wrapper.accumulative_counts": 2,
+            "optim_wrapper.precision": "bf16",
+            "default_hooks.checkpoint.interval": 6,
+        }
+    )
+
+
+def one_is_killed(folder: Path, rank: int, at: int) -> None:
+    """The run of `folder / "whole"`, in which SIGKILL takes one process after iteration `at`."""
+    join_processes()
+    ending = with_hook(accumulating_config(folder), type="EndAt", at=at, how="SIGKILL", rank=rank)
+    train(ending, work_dir=folder / f"killed_{rank}", launcher="pytorch")
+
+
+def the_rest(folder: Path) -> None:
+    """What the killed processes left to do."""
+    join_processes()
+    for rank in (0, 1):
+        work_dir = folder / f"killed_{rank}"
+        train(accumulating_config(folder), work_dir=work_dir, launcher="pytorch", resume=True)
+    leave_processes()
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    where, *task = sys.argv[1:]
+    if task == ["rest"]:
+        the_rest(Path(where))
+    elif task:
+        one_is_killed(Path(where), *map(int, task))
+    else:
+        main(Path(where))
