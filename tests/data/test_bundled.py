@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from vrestore.data import BundledClips
@@ -22,11 +22,14 @@ pytest.importorskip("skimage")
     n_frames=st.integers(1, 60),
     seed=st.integers(0, 10**6),
 )
+@example(photo=(303, 79), frame=(216, 56), n_frames=2, seed=0)
 def test_the_camera_never_leaves_the_photograph_nor_enlarges_it(photo, frame, n_frames, seed):
     try:
         path = plan_path(photo, frame, n_frames, np.random.default_rng(seed))
     except ConfigError:
-        assert frame[0] * 1.4 > photo[0] or frame[1] * 1.4 > photo[1] or min(frame) < 40
+        turned = math.radians(3)  # the most that it turns; narrow frames need room for it
+        sides = [a * math.cos(turned) + b * math.sin(turned) + 2 for a, b in (frame, frame[::-1])]
+        assert min(there / side for there, side in zip(photo, sides, strict=True)) < 1.15
         return
     assert len(path) == n_frames
     assert (path.zoom >= 1 - 1e-12).all()
