@@ -17,7 +17,7 @@ from vrestore.cli import main
 from vrestore.data import FrozenBenchmark
 from vrestore.data import freeze as module
 from vrestore.data.freeze import check_frozen, freeze, refreeze
-from vrestore.data.manifest import differing_versions, frames_sha256, read_manifest
+from vrestore.data.frozen_manifest import differing_versions, frames_sha256, read_frozen
 from vrestore.degradations import Degradation
 from vrestore.errors import ConfigError, DataError
 from vrestore.registry import DATASETS, DEGRADATIONS
@@ -61,7 +61,7 @@ def files(folder):
 def test_what_a_frozen_folder_holds(frozen, source):
     assert files(frozen) == ["clips/deep/two.mkv", "clips/one.mkv", "clips/three.mkv", "manifest.json"]
     assert os.listdir(frozen.parent) == ["frozen"]
-    manifest = read_manifest(frozen)
+    manifest = read_frozen(frozen)
     assert manifest["recipe"] == {"name": "mine", "degradation": json.loads(json.dumps(REAL))}
     assert (manifest["seed"], manifest["scale"], manifest["protocol"]) == (5, 2, "real-x2")
     assert {"torch", "numpy", "av", "ffmpeg", "cpu"} <= set(manifest["versions"])
@@ -76,7 +76,7 @@ def test_what_a_frozen_folder_holds(frozen, source):
 
 
 def test_a_frozen_clip_is_the_recipe_on_the_clean_clip(frozen, source):
-    entry = next(e for e in read_manifest(frozen)["clips"] if e["name"] == "deep/two")
+    entry = next(e for e in read_frozen(frozen)["clips"] if e["name"] == "deep/two")
     clean = read_clip(source / "deep/two.mkv")[..., :32, :48]  # cropped to a multiple of the scale
     import zlib
 
@@ -88,7 +88,7 @@ def test_a_frozen_clip_is_the_recipe_on_the_clean_clip(frozen, source):
 
 def test_made_again_bit_for_bit(frozen, source, tmp_path):
     refreeze(frozen / "manifest.json", source, tmp_path / "again", progress=False)
-    then, now = read_manifest(frozen), read_manifest(tmp_path / "again")
+    then, now = read_frozen(frozen), read_frozen(tmp_path / "again")
     assert now == then
     assert files(tmp_path / "again") == files(frozen)
 
@@ -99,12 +99,12 @@ def test_made_again_in_another_process_with_other_threads(frozen, source, tmp_pa
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "3 clips frozen again, bit for bit" in done.stderr
-    assert read_manifest(tmp_path / "again")["clips"] == read_manifest(frozen)["clips"]
+    assert read_frozen(tmp_path / "again")["clips"] == read_frozen(frozen)["clips"]
 
 
 def test_a_clip_does_not_depend_on_the_others(frozen, source, tmp_path):
     alone = freeze(REAL, source, tmp_path / "a", seed=5, include=["three"], progress=False)
-    assert alone["clips"] == [e for e in read_manifest(frozen)["clips"] if e["name"] == "three"]
+    assert alone["clips"] == [e for e in read_frozen(frozen)["clips"] if e["name"] == "three"]
     other = freeze(REAL, source, tmp_path / "b", seed=6, include=["three"], progress=False)
     assert other["clips"][0]["sha256"] != alone["clips"][0]["sha256"]
 
@@ -166,7 +166,7 @@ def test_a_codec_that_codes_differently_is_told_with_the_versions(frozen, source
     monkeypatch.setattr(
         video_codec, "recode", lambda frames, codec, bits, *rest: recode(frames, codec, bits + 9000, *rest)
     )
-    monkeypatch.setattr(module, "versions", lambda: {**read_manifest(frozen)["versions"], "ffmpeg": "libavcodec 99.1"})
+    monkeypatch.setattr(module, "versions", lambda: {**read_frozen(frozen)["versions"], "ffmpeg": "libavcodec 99.1"})
     with pytest.raises(DataError, match=r"clip deep/two comes out differently.*ffmpeg was lib.*, is libavcodec 99\.1"):
         refreeze(frozen, source, tmp_path / "out", progress=False)
     assert os.listdir(tmp_path) == []
@@ -270,7 +270,7 @@ def test_a_benchmark_reads_frozen_clips(frozen, source):
     benchmark = DATASETS.build(dict(type="FrozenBenchmark", root=str(frozen), hq_root=str(source)))
     assert benchmark.clips == ["deep/two", "one", "three"]
     assert benchmark.metainfo == {"name": "frozen", "degradation": "real-x2", "scale": 2}
-    manifest = read_manifest(frozen)
+    manifest = read_frozen(frozen)
     for sample, entry in zip(benchmark, manifest["clips"], strict=True):
         assert sample["clip"] == entry["name"]
         assert torch.equal(sample["lq"], read_clip(frozen / entry["file"]))
@@ -325,7 +325,7 @@ def test_the_command(source, tmp_path, capsys):
     out = tmp_path / "out"
     arguments = (recipe, source, out, "--seed", 3, "--max-frames", 2, "--include", "o*", "--container", "png")
     assert "1 clips frozen by" in told(capsys, *arguments, "--cfg-options", "degradation.scale=4")
-    manifest = read_manifest(out)
+    manifest = read_frozen(out)
     assert (manifest["seed"], manifest["max_frames"], manifest["scale"]) == (3, 2, 4)
     assert manifest["clips"][0]["name"] == "one"
     assert "all 1 clips are as they were frozen" in told(capsys, "--check", out)
@@ -335,7 +335,7 @@ def test_the_command(source, tmp_path, capsys):
     assert "needs RECIPE IN OUT" in told(capsys, recipe, source, status=2)
     assert "exists already" in told(capsys, recipe, source, out, status=2)
     told(capsys, recipe, source, tmp_path / "less", "--exclude", "t*", "--exclude", "deep/*")
-    assert [e["name"] for e in read_manifest(tmp_path / "less")["clips"]] == ["one"]
+    assert [e["name"] for e in read_frozen(tmp_path / "less")["clips"]] == ["one"]
     assert "not found" in told(capsys, "no_recipe", source, tmp_path / "x", status=2)
     assert "does not exist" in told(capsys, recipe, tmp_path / "nothing", tmp_path / "x", status=2)
     recipe.write_text("degradation = dict(type='BicubicDown', scale=0)\n")
@@ -347,7 +347,7 @@ def test_the_command(source, tmp_path, capsys):
 def test_the_training_data_of_a_config_is_a_recipe(source, tmp_path, capsys):
     config = ROOT / "configs/basicvsr/basicvsr_small_x4.py"
     told(capsys, config, source, tmp_path / "out", "--include", "one.mkv")
-    assert read_manifest(tmp_path / "out")["protocol"] == "BIx4"
+    assert read_frozen(tmp_path / "out")["protocol"] == "BIx4"
 
 
 def test_help_teaches(capsys):

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from vrestore.data import unfinished
 from vrestore.data.clips import VIDEO_SUFFIXES, Clip, describe, load_clips, some
-from vrestore.data.manifest import FILE_NAME, FORMAT, differing_versions, frames_sha256, read_manifest, versions
+from vrestore.data.frozen_manifest import FILE_NAME, FORMAT, differing_versions, frames_sha256, read_frozen, versions
 from vrestore.data.progress import tracked
 from vrestore.data.sizes import round_down, whole_seed
 from vrestore.disk import why_unwritten, write_under
@@ -96,7 +96,7 @@ def refreeze(
         DataError: a clean clip is missing or is not the one that was frozen, or a result differs: the message names the
             clip and the versions that changed. Nothing is left in `target` then.
     """
-    manifest = read_manifest(Path(manifest_path))
+    manifest = read_frozen(Path(manifest_path))
     degrade = DEGRADATIONS.build(dict(manifest["recipe"]["degradation"]))
     target = unfinished.new_folder(target, "frozen clips")
     found = {clip.name: clip for clip in load_clips(source, progress=progress)}
@@ -119,7 +119,7 @@ def check_frozen(folder: str | os.PathLike, *, progress: bool = True) -> dict[st
         DataError: names the clips that are missing, unreadable or changed.
     """
     folder = Path(folder)
-    manifest = read_manifest(folder)
+    manifest = read_frozen(folder)
     bad = []
     for entry in tracked(manifest["clips"], "Checking clips", progress, few=2):
         try:

@@ -1,83 +1,80 @@
-"""The manifest of a folder of frozen clips: reading it, hashing frames, and which versions made them."""
+"""Manifests: JSON files that tell what a folder holds, read whole or not at all."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-import platform
-from importlib.metadata import PackageNotFoundError, version
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import av
-import torch
-from torch import Tensor
-
 from vrestore.errors import DataError
-from vrestore.version import __version__
 
-FILE_NAME = "manifest.json"
-FORMAT = "vrestore-frozen-1"
-PACKAGES = ("torch", "numpy", "av", "opencv-python", "opencv-python-headless", "pillow")
-KEYS = ("recipe", "seed", "scale", "protocol", "versions", "clips")
-CLIP_KEYS = ("name", "source", "file", "frames", "height", "width", "record", "sha256", "source_sha256")
+SHOWN = 5  # entries that an error names
 
 
-def read_manifest(path: str | Path) -> dict[str, Any]:
-    """The manifest of a folder of frozen clips, or the file itself.
+@dataclass(frozen=True)
+class Layout:
+    """What a manifest must hold.
+
+    Attributes:
+        file_name: of the manifest within its folder.
+        format: the text of its entry `format`.
+        made_by: the command that makes such folders.
+        keys: its entries.
+        rows: entries of the mappings in its lists: ``{"clips": ("name", …), "shards.clips": (…)}``, where a dot leads
+            into the rows of a list.
+        without: what a damaged manifest means for its folder, for the error.
+    """
+
+    file_name: str
+    format: str
+    made_by: str
+    keys: Sequence[str]
+    rows: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    without: str = ""
+
+    def lacking(self, manifest: Mapping[str, Any]) -> list[str]:
+        """The entries that are not there, by where they should be."""
+        missing = [key for key in self.keys if key not in manifest]
+        for place, keys in self.rows.items():
+            for where, row in _rows(manifest, place.split(".")):
+                missing += [f"{where}.{key}" for key in keys if key not in row]
+        return missing
+
+
+def read_manifest(path: str | os.PathLike, layout: Layout) -> dict[str, Any]:
+    """The manifest of a folder, or the file itself.
 
     Raises:
-        DataError: there is none, or it is no whole manifest of a known format.
+        DataError: there is none, or it is no whole manifest of that layout.
     """
-    path = Path(path)
-    file = path / FILE_NAME if path.is_dir() else path
+    file = Path(path) / layout.file_name if Path(path).is_dir() else Path(path)
     try:
         manifest = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise DataError(
-            f"{file} cannot be read ({error.strerror}); a folder made by 'vrestore freeze' holds its {FILE_NAME}"
+            f"{file} cannot be read ({error.strerror}); a folder made by '{layout.made_by}' holds its "
+            f"{layout.file_name}"
         ) from error
     except ValueError as error:
-        raise DataError(f"{file} is damaged: {error}") from error
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise DataError(f"{file} is damaged: {error}{layout.without and '; ' + layout.without}") from error
+    if not isinstance(manifest, dict) or manifest.get("format") != layout.format:
         found = manifest.get("format") if isinstance(manifest, dict) else None
-        raise DataError(f"{file} is no manifest of format '{FORMAT}' (found: {found!r})")
-    lacking = [key for key in KEYS if key not in manifest]
-    lacking += [
-        f"clips[{i}].{key}" for i, c in enumerate(manifest.get("clips", ())) for key in CLIP_KEYS if key not in c
-    ]
-    if lacking:
-        raise DataError(f"{file} is not whole: it lacks {', '.join(lacking[:5])}")
+        raise DataError(f"{file} is no manifest of format '{layout.format}' (found: {found!r})")
+    if missing := layout.lacking(manifest):
+        raise DataError(f"{file} is not whole: it lacks {', '.join(missing[:SHOWN])}")
     return manifest
 
 
-def frames_sha256(frames_TCHW: Tensor) -> str:
-    """SHA-256 of uint8 frames: of their shape `T C H W` as text and of every sample, frame by frame."""
-    digest = hashlib.sha256(" ".join(map(str, frames_TCHW.shape)).encode())
-    for frame in frames_TCHW:
-        digest.update(frame.contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
-def versions() -> dict[str, str]:
-    """What the samples of a degraded clip may depend on, beside the recipe."""
-    found = {"vrestore": __version__, "python": platform.python_version(), "machine": platform.machine()}
-    found["cpu"] = torch.backends.cpu.get_cpu_capability()
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    found["ffmpeg"] = " ".join(
-        f"{name} {'.'.join(map(str, number))}" for name, number in sorted(av.library_versions.items())
-    )
-    return found
-
-
-def differing_versions(then: dict[str, str], now: dict[str, str]) -> str:
-    """A sentence on what changed between two sets of versions."""
-    names = [name for name in {**then, **now} if then.get(name) != now.get(name)]
-    if not names:
-        return "the versions are the same as then"
-    changed = "; ".join(f"{name} was {then.get(name, 'absent')}, is {now.get(name, 'absent')}" for name in names)
-    return f"versions differ: {changed}"
+def _rows(table: Mapping[str, Any], place: Sequence[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The mappings in a list of a list of …, and where they are; what is no such thing counts as empty."""
+    name, *deeper = place
+    rows = table.get(name)
+    for i, row in enumerate(rows if isinstance(rows, list) else ()):
+        row = row if isinstance(row, dict) else {}
+        if not deeper:
+            yield f"{name}[{i}]", row
+        else:
+            yield from ((f"{name}[{i}].{where}", inner) for where, inner in _rows(row, deeper))

@@ -20,13 +20,23 @@ from pathlib import Path
 from typing import Any
 
 from vrestore.data.clips import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Clip
-from vrestore.errors import DataError, MediaError
+from vrestore.data.manifest import Layout, read_manifest
+from vrestore.errors import MediaError
 from vrestore.video import archive
 
 FILE_NAME = "shards.json"
 FORMAT = "vrestore-shards-1"
-KEYS = ("shards", "clips", "frames")
-CLIP_KEYS = ("key", "name", "frames", "height", "width", "fps", "cuts", "caption", "members")
+LAYOUT = Layout(
+    file_name=FILE_NAME,
+    format=FORMAT,
+    made_by="vrestore shard",
+    keys=("shards", "clips", "frames"),
+    rows={
+        "shards": ("file", "bytes", "sha256", "clips"),
+        "shards.clips": ("key", "name", "frames", "height", "width", "fps", "cuts", "caption", "members"),
+    },
+    without="without it the shards are gone through one by one",
+)
 INFO_BYTES = 1 << 24  # a longer .json describes no clip
 
 
@@ -76,26 +86,7 @@ def read_shards(path: str | os.PathLike) -> dict[str, Any]:
     Raises:
         DataError: there is none, or it is no whole manifest.
     """
-    file = Path(path) / FILE_NAME if Path(path).is_dir() else Path(path)
-    try:
-        manifest = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(
-            f"{file} cannot be read ({error.strerror}); a folder made by 'vrestore shard' holds its {FILE_NAME}"
-        ) from error
-    except ValueError as error:
-        raise DataError(f"{file} is damaged: {error}; without it the shards are gone through one by one") from error
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        found = manifest.get("format") if isinstance(manifest, dict) else None
-        raise DataError(f"{file} is no manifest of format '{FORMAT}' (found: {found!r})")
-    lacking = [key for key in KEYS if key not in manifest]
-    if not lacking:
-        for i, shard in enumerate(manifest["shards"]):
-            lacking += [f"shards[{i}].{key}" for key in ("file", "bytes", "sha256", "clips") if key not in shard]
-            lacking += [f"shards[{i}].clips: {k}" for c in shard.get("clips", ()) for k in CLIP_KEYS if k not in c]
-    if lacking:
-        raise DataError(f"{file} is not whole: it lacks {', '.join(lacking[:5])}")
-    return manifest
+    return read_manifest(path, LAYOUT)
 
 
 Found = dict[Path, tuple[str, Clip | MediaError | None]]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vrestore.data.benchmarks.base import ClipBenchmark, Pair
 from vrestore.data.clips import Clip, describe, load_clips, some
-from vrestore.data.manifest import frames_sha256, read_manifest
+from vrestore.data.frozen_manifest import frames_sha256, read_frozen
 from vrestore.errors import ConfigError, DataError, MediaError
 from vrestore.registry import DATASETS
 
@@ -46,7 +46,7 @@ class FrozenBenchmark(ClipBenchmark):
         crop_to: int | tuple[int, int] | None = None,
     ):
         root = Path(root)
-        manifest = read_manifest(root)
+        manifest = read_frozen(root)
         entries = {entry["name"]: entry for entry in manifest["clips"]}
         unknown = [clip for clip in clips or () if clip not in entries]
         if unknown:
