@@ -1,5 +1,5 @@
 # A second run for the small BasicVSR, from the weights that basicvsr_small_x4.py left in its work dir: longer windows,
-# and crops cut larger and shrunk. These are the weights that ship.
+# and crops cut larger and shrunk; basicvsr_small_x4_sharper.py goes on.
 #
 #   python tools/train.py configs/basicvsr/basicvsr_small_x4_longer.py --amp bf16
 #
