@@ -4,10 +4,12 @@
 #   python tools/train.py configs/basicvsr/basicvsr_small_x4.py --amp bf16
 #
 # The clips are any folder of clean videos: --cfg-options train_dataloader.dataset.roots=/my/clips
-_base_ = ["../_base_/default_runtime.py", "../_base_/schedule_cosine_small.py"]
+_base_ = [
+    "../_base_/default_runtime.py",
+    "../_base_/schedule_cosine_small.py",
+    "../_base_/small_clips.py",
+]
 
-_data_root = "../shared/data/train"
-_held_out = ["toy_frog*", "cups_540p*", "city_skyline_b*"]  # never trained on; they choose nothing, they watch
 _degradation = dict(type="BicubicDown", scale=4)
 
 model = dict(
@@ -25,30 +27,9 @@ model = dict(
 
 train_dataloader = dict(
     batch_size=4,
-    num_workers=0,
-    dataset=dict(
-        type="ClipDataset",
-        roots=_data_root,
-        exclude=_held_out,
-        degradation=_degradation,
-        frames=6,
-        crop_px=160,
-        cache="disk",
-        too_small="skip",
-    ),
+    dataset=dict(degradation=_degradation, frames=6, crop_px=160),
 )
-val_dataloader = dict(
-    batch_size=1,
-    dataset=dict(
-        type="FolderBenchmark",
-        root=_data_root,
-        include=_held_out,
-        degradation=_degradation,
-        max_frames=6,
-        name="held-out",
-    ),
-)
-val_evaluator = dict(type="PSNR", convert_to="Y")
+val_dataloader = dict(dataset=dict(degradation=_degradation, max_frames=6))
 
 channels_last = True
 optim_wrapper = dict(precision="bf16", optimizer=dict(lr=1e-3), clip_grad=dict(max_norm=0.5))

@@ -8,11 +8,9 @@
 _base_ = [
     "../_base_/default_runtime.py",
     "../_base_/schedule_cosine_small.py",
+    "../_base_/small_clips.py",
     "../degradations/realbasicvsr.py",
 ]
-
-_data_root = "../shared/data/train"
-_held_out = ["toy_frog*", "cups_540p*", "city_skyline_b*"]  # never trained on; they choose nothing, they watch
 
 model = dict(
     type="RegressionRestorer",
@@ -32,31 +30,15 @@ model = dict(
 
 train_dataloader = dict(
     batch_size=2,
-    num_workers=0,
     dataset=dict(
-        type="ClipDataset",
-        roots=_data_root,
-        exclude=_held_out,
         degradation={{_base_.degradation}},
         frames=8,
         crop_px=160,
         shrink=(1.0, 2.5),
-        cache="disk",
-        too_small="skip",
         transforms=[dict(type="UnsharpMask")],
     ),
 )
-val_dataloader = dict(
-    batch_size=1,
-    dataset=dict(
-        type="FolderBenchmark",
-        root=_data_root,
-        include=_held_out,
-        degradation={{_base_.degradation}},
-        max_frames=6,
-        name="held-out",
-    ),
-)
+val_dataloader = dict(dataset=dict(degradation={{_base_.degradation}}, max_frames=6))
 val_evaluator = [dict(type="PSNR", convert_to="Y"), dict(type="NIQE")]
 
 channels_last = True

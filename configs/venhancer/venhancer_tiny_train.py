@@ -2,16 +2,13 @@
 #
 #   python tools/train.py configs/venhancer/venhancer_tiny_train.py --amp bf16
 #
-# The clips are any folder of clean videos: --cfg-options train_dataloader.dataset.roots=/my/clips
 # crop_px must be legal for the network: with 4 pixels to a latent and 2 halvings a height of 16k + 8, a width of 16k.
 _base_ = [
     "../_base_/default_runtime.py",
     "../_base_/schedule_cosine_small.py",
+    "../_base_/small_clips.py",
     "venhancer_tiny.py",
 ]
-
-_data_root = "../shared/data/train"
-_held_out = ["toy_frog*", "cups_540p*", "city_skyline_b*"]  # never trained on; gain and contrast were set on them
 
 model = dict(
     untrained=False,
@@ -22,12 +19,8 @@ model = dict(
 
 train_dataloader = dict(
     batch_size=4,
-    num_workers=0,
     collate_fn=dict(type="clip_collate", ragged=["lq"]),  # each clip has its own scale and number of key frames
     dataset=dict(
-        type="ClipDataset",
-        roots=_data_root,
-        exclude=_held_out,
         degradation=dict(
             type="SpaceTimeDown", downscale=(2, 6), key_frame_stride=(1, 2), noise_level=(0, 300), whole_intervals=True
         ),
@@ -35,24 +28,15 @@ train_dataloader = dict(
         crop_px=(104, 112),
         shrink=(1.0, 2.0),
         transpose=False,  # the network takes no square of pixels: heights and widths have other rules
-        cache="disk",
-        too_small="skip",
     ),
 )
-val_dataloader = dict(
-    batch_size=1,
+val_dataloader = dict(  # on whose clips, which are never trained on, gain and contrast were set
     dataset=dict(
-        type="FolderBenchmark",
-        root=_data_root,
-        include=_held_out,
         degradation=dict(type="BicubicDown", scale=4),
         max_frames=5,
         crop_to=(208, 320),  # restoring generates: whole frames would take longer than the training between
-        name="held-out",
     ),
 )
-val_evaluator = dict(type="PSNR", convert_to="Y")
-
 optim_wrapper = dict(optimizer=dict(lr=1e-3))
 param_scheduler = [
     dict(type="LinearLR", start_factor=0.05, begin=0, end=100),
