@@ -25,7 +25,8 @@ from vrestore.video import read_clip
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("clips", nargs="+", metavar="CLIP", help="clean clips; they are degraded by BIx4 first")
+    parser.add_argument("clips", nargs="+", metavar="CLIP", help="clean clips; degraded by BIx4 first")
+    parser.add_argument("--as-is", action="store_true", help="the clips are degraded already")
     parser.add_argument("--model", default="basicvsr-small-x4")
     parser.add_argument("--block", type=int, default=16, help="frames of a block")
     parser.add_argument("--overlaps", type=int, nargs="+", default=[0, 4, 8, 12])
@@ -41,7 +42,7 @@ def main() -> int:
         else:
             clean = read_clip(name)
         clean = clean[..., : clean.shape[-2] // 4 * 4, : clean.shape[-1] // 4 * 4]
-        lq, _ = BicubicDown(4)(clean, None)
+        lq = clean if arguments.as_is else BicubicDown(4)(clean, None)[0]
         whole = restorer.restore(lq)
         cells = [drift(restorer, lq, whole, arguments.block, overlap) for overlap in arguments.overlaps]
         print(" | ".join([f"| {name}, {len(lq)} of {lq.shape[-1]}x{lq.shape[-2]}", *cells]) + " |", flush=True)
