@@ -62,6 +62,8 @@ def at_tiny_size(name: str, clips: Path, folder: Path, iters: int = 2) -> dict[s
     crop = CROPS.get(cfg["model"]["type"], CROP)
     loader["dataset"].update(roots=str(clips), crop_px=crop, exclude=[], include=[], progress=False)
     loader["dataset"]["frames"] = min(FRAMES, loader["dataset"].get("frames", FRAMES))
+    if "shrink" in loader["dataset"]:
+        loader["dataset"]["shrink"] = (1.0, loader["dataset"]["shrink"][1])  # the clips are little larger than a crop
     for key in ("names", "index", "cache", "weights"):
         loader["dataset"].pop(key, None)
     for key in ("val_dataloader", "val_evaluator", "val_cfg", "strategy", "load_from", "visualizer"):
