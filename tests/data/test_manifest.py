@@ -41,6 +41,8 @@ def test_the_folder_or_the_file(tmp_path):
             {**WHOLE, "parts": [*WHOLE["parts"], {"file": "b", "clips": [{"name": "y"}, {}]}]},
             r"parts\[1\].clips\[1\].name",
         ),
+        ({**WHOLE, "parts": 3}, r"lacks parts\.file, parts\.clips, parts\.name"),
+        ({**WHOLE, "parts": [{"file": "a", "clips": None}]}, r"lacks parts\[0\]\.clips\.name"),
         ({**WHOLE, "parts": [3]}, r"lacks parts\[0\].file, parts\[0\].clips"),
     ],
 )

@@ -69,10 +69,13 @@ def read_manifest(path: str | os.PathLike, layout: Layout) -> dict[str, Any]:
 
 
 def _rows(table: Mapping[str, Any], place: Sequence[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """The mappings in a list of a list of …, and where they are; what is no such thing counts as empty."""
+    """The mappings in a list of a list of …, and where they are; one that is no list is told by itself."""
     name, *deeper = place
-    rows = table.get(name)
-    for i, row in enumerate(rows if isinstance(rows, list) else ()):
+    rows = table.get(name, [])
+    if not isinstance(rows, list):
+        yield name, {}
+        return
+    for i, row in enumerate(rows):
         row = row if isinstance(row, dict) else {}
         if not deeper:
             yield f"{name}[{i}]", row
