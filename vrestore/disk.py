@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import shutil
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
@@ -75,6 +76,15 @@ def write_under(temporary: Path, target: Path, write: Callable[[BinaryIO], objec
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
+
+
+def write_whole(target: Path, content: bytes) -> None:
+    """Write a file at once, by `write_under` and a temporary name beside it that no other process uses.
+
+    Raises:
+        OSError: it could not be written; whatever was at `target` is untouched.
+    """
+    write_under(target.with_name(f".{target.name}.{uuid.uuid4().hex}.part"), target, lambda file: file.write(content))
 
 
 def size_text(size: int) -> str:

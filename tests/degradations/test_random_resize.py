@@ -24,7 +24,7 @@ def test_modes_filters_and_factors(drawn):
 
 def test_one_even_size_for_the_clip_and_a_factor_that_walks():
     random_resize = RandomResize(modes="down", ops="bilinear")
-    frames = torch.rand(9, 3, 41, 60)
+    frames = torch.rand(9, 3, 41, 60).double()  # which go through PyTorch's filters
     out, record = random_resize(frames, np.random.default_rng(1))
     factors = record["factor"]
     assert 0 < np.abs(np.diff(factors)).max() <= 0.015 + 2e-6
@@ -35,7 +35,7 @@ def test_one_even_size_for_the_clip_and_a_factor_that_walks():
     for t, size in enumerate(own):
         expected = F.interpolate(frames[t : t + 1], size=size, mode="bilinear")
         expected = F.interpolate(expected, size=(height, width), mode="bilinear")
-        torch.testing.assert_close(out[t : t + 1], expected, rtol=0, atol=6e-5)
+        torch.testing.assert_close(out[t : t + 1], expected)
 
 
 @pytest.mark.parametrize("op", ["bilinear", "bicubic"])

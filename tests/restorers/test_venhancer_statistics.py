@@ -15,7 +15,7 @@ from vrestore.errors import DataError
 from vrestore.registry import MODELS
 from vrestore.restorers.venhancer.residual import Residual
 from vrestore.restorers.venhancer.statistics import Deviation, as_config, band_std, residual_std
-from vrestore.restorers.venhancer.training import encode_pairs, generator_of
+from vrestore.restorers.venhancer.training import encode_clips, encode_keys, generator_of
 
 pytest.importorskip("torchsde")
 
@@ -60,7 +60,9 @@ def test_what_the_key_frames_lack_comes_to_unit_variance():
     residual = Residual(residual_std(model, windows()), model.autoencoder.latent_channels)
     height = Deviation()
     for sample in windows():
-        latents, keys = encode_pairs(model, [sample["lq"]], sample["hq"][None], [generator_of(sample["record"])])
+        draws = [generator_of(sample["record"])]
+        latents = encode_clips(model, sample["hq"][None], draws)
+        keys = encode_keys(model, [sample["lq"]], sample["hq"].shape[-2:], draws)
         index = torch.full((5,), -1)
         index[sample["record"]["key_frames"]] = torch.arange(len(sample["lq"]))
         height.add(residual.lacking(latents[0], Residual.base(keys[0], index)))

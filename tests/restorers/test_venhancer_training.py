@@ -10,7 +10,7 @@ from vrestore.errors import ConfigError, RequestError
 from vrestore.layers.lora import is_lora
 from vrestore.registry import MODELS
 from vrestore.restorers.venhancer.record import conditioning_of
-from vrestore.restorers.venhancer.training import augment_keys, encode_pairs, generator_of, snr_weights
+from vrestore.restorers.venhancer.training import augment_keys, encode_keys, generator_of, snr_weights
 
 TINY = RESTORERS["VEnhancer"]
 HEIGHT, WIDTH = 20, 16  # 10 x 8 latents: 2 more than, and, a multiple of 2
@@ -65,7 +65,7 @@ class TestLoss:
         model = build()
         lq, hq, records = batch(1)
         draws = [generator_of(records[0])]
-        _, keys = encode_pairs(model, lq, hq, draws)
+        keys = encode_keys(model, lq, hq.shape[-2:], draws)
         resized = F.interpolate(lq[0], size=(HEIGHT, WIDTH), mode="bilinear", align_corners=False)
         assert torch.equal(keys[0], model.autoencoder.encode(resized)[0])
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import uuid
 from collections import OrderedDict
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from vrestore.disk import why_unwritten, write_under
+from vrestore.disk import why_unwritten, write_whole
 from vrestore.errors import ConfigError
 
 FEATURES = "features"
@@ -52,7 +51,7 @@ class PromptCache:
             content = save({FEATURES: features}, metadata={"text": text, "maker": maker})
             file = self.folder / f"{key}.safetensors"
             try:
-                write_under(file.with_name(f".{key}.{uuid.uuid4().hex}.part"), file, lambda f: f.write(content))
+                write_whole(file, content)
             except OSError as error:
                 told = why_unwritten(error, file, len(content))
                 raise ConfigError(f"the cache of prompts cannot be written: {told} (cache_folder)") from error

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import uuid
 import warnings
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 from torch import uint8 as byte
 
-from vrestore.disk import size_text, why_unwritten, write_under
+from vrestore.disk import size_text, why_unwritten, write_whole
 from vrestore.errors import ConfigError
 from vrestore.layers.fingerprint import fingerprint
 
@@ -85,7 +84,7 @@ class LatentCache:
             return
         file = self.folder / f"{key}.safetensors"
         try:
-            write_under(file.with_name(f".{key}.{uuid.uuid4().hex}.part"), file, lambda f: f.write(content))
+            write_whole(file, content)
         except OSError as error:
             told = why_unwritten(error, file, len(content))
             raise ConfigError(f"the latent cache cannot be written: {told} (training.latent_cache)") from error

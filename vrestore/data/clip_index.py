@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import uuid
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from vrestore.data.clips import Clip, describe
 from vrestore.data.scenes import scene_cuts
-from vrestore.disk import why_unwritten, write_under
+from vrestore.disk import why_unwritten, write_whole
 from vrestore.errors import DataError, MediaError
 from vrestore.video import archive
 
@@ -77,11 +76,10 @@ class ClipIndex:
         """
         if not self._changed:
             return
-        partial = self.file.with_name(f".{self.file.name}.{uuid.uuid4().hex}.part")
         text = json.dumps({"format": FORMAT, "clips": self._entries}, indent=0, sort_keys=True) + "\n"
         content = text.encode("utf-8")
         try:
-            write_under(partial, self.file, lambda file: file.write(content))
+            write_whole(self.file, content)
         except OSError as error:
             told = why_unwritten(error, self.file, len(content))
             raise DataError(f"the index of clips cannot be written: {told}") from error

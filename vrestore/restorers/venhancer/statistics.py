@@ -11,7 +11,7 @@ from torch import Tensor
 from vrestore.errors import DataError
 from vrestore.restorers.venhancer.record import conditioning_of
 from vrestore.restorers.venhancer.residual import Residual
-from vrestore.restorers.venhancer.training import encode_pairs, generator_of
+from vrestore.restorers.venhancer.training import encode_clips, encode_keys, generator_of
 
 
 class Deviation:
@@ -65,7 +65,8 @@ def residual_std(model: Any, samples: Iterable[Mapping[str, Any]]) -> list[float
     for sample in samples:
         lq, hq = sample["lq"], sample["hq"]
         told = conditioning_of(sample["record"], len(lq), len(hq), lq.shape[-2:], hq.shape[-2:])
-        latents, keys = encode_pairs(model, [lq], hq[None], [generator_of(sample["record"])])
+        draws = [generator_of(sample["record"])]
+        latents, keys = encode_clips(model, hq[None], draws), encode_keys(model, [lq], hq.shape[-2:], draws)
         lacking.add(latents[0] - Residual.base(keys[0], told.key_frame_index))
     return [float(std) for std in lacking.value()]
 

@@ -136,13 +136,13 @@ def diffusion_loss(
         for i, (clip, record) in enumerate(zip(lq, records or [None] * len(hq), strict=True))
     ]
     draws = [generator_of(record) for record in records or [None] * len(hq)]
-    latents, keys = encode_pairs(model, lq, hq, draws)
+    latents, keys = encode_clips(model, hq, draws), encode_keys(model, lq, hq.shape[-2:], draws)
     index = torch.stack([c.key_frame_index for c in told]).to(hq.device)
     strengths = [_strength(c, settings.strength, draw) for c, draw in zip(told, draws, strict=True)]
     if model.residual is not None:
         enlarged = keys
         if model.residual.kernel != SHOWN_BY:
-            enlarged = encode_pairs(model, lq, hq, draws, model.residual.kernel)[1]
+            enlarged = encode_keys(model, lq, hq.shape[-2:], draws, model.residual.kernel)
         base = [model.residual.base(key, c.key_frame_index) for key, c in zip(enlarged, told, strict=True)]
         latents = model.residual.lacking(latents, torch.stack(base))
     hint, levels = augment_keys(model.schedule, keys, strengths, draws)
@@ -174,23 +174,34 @@ def generator_of(record: Any) -> torch.Generator:
 
 
 @torch.no_grad()
-def encode_pairs(
+def encode_clips(model: Any, hq: Tensor, draws: Sequence[torch.Generator]) -> Tensor:
+    """Latents of the clean clips (B, C, T, h, w)."""
+    with torch.autocast(hq.device.type, enabled=False):
+        return torch.cat(
+            [model.autoencoder.encode(c, generator=_posterior(model, d)) for c, d in zip(hq, draws, strict=True)]
+        )
+
+
+@torch.no_grad()
+def encode_keys(
     model: Any,
     lq: Tensor | Sequence[Tensor],
-    hq: Tensor,
+    size: Sequence[int],
     draws: Sequence[torch.Generator],
     kernel: str = SHOWN_BY,
-) -> tuple[Tensor, list[Tensor]]:
-    """Latents of the clean clips (B, C, T, h, w), and those of each one's key frames at the same size (C, K, h, w)."""
-    size = hq.shape[-2:]
-    latents, keys = [], []
-    with torch.autocast(hq.device.type, enabled=False):
-        for clean, given, draw in zip(hq, lq, draws, strict=True):
-            posterior = draw if model.sample_posterior else None
-            latents.append(model.autoencoder.encode(clean, generator=posterior))
-            resized = F.interpolate(given.float(), size=size, mode=kernel, align_corners=False)
-            keys.append(model.autoencoder.encode(resized, generator=posterior, keep=False)[0])
-    return torch.cat(latents), keys
+) -> list[Tensor]:
+    """Latents of each clip's key frames (C, K, h, w), enlarged by `kernel` to (height, width) in pixels."""
+    keys = []
+    for given, draw in zip(lq, draws, strict=True):
+        with torch.autocast(given.device.type, enabled=False):
+            resized = F.interpolate(given.float(), size=tuple(size), mode=kernel, align_corners=False)
+            keys.append(model.autoencoder.encode(resized, generator=_posterior(model, draw), keep=False)[0])
+    return keys
+
+
+def _posterior(model: Any, draw: torch.Generator) -> torch.Generator | None:
+    """The generator that samples the autoencoder's posterior, or None where its mean is taken."""
+    return draw if model.sample_posterior else None
 
 
 def augment_keys(
