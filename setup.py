@@ -19,7 +19,17 @@ EXTRAS = {
     "report": ["tensorboard", "matplotlib"],
     "demo": ["scikit-image", "matplotlib"],
     "image": ["spandrel", "torchvision"],
-    "dev": ["pytest", "pytest-xdist", "pytest-timeout", "hypothesis", "ruff", "mypy", "types-PyYAML", "webdataset"],
+    "dev": [
+        "pytest",
+        "pytest-xdist",
+        "pytest-timeout",
+        "hypothesis",
+        "ruff",
+        "mypy",
+        "ncnn",
+        "types-PyYAML",
+        "webdataset",
+    ],
 }
 EXTRAS["all"] = sorted({need for extra in EXTRAS.values() for need in extra})
 # What BasicSR needs, without itself and out of "all": it is built from an unmaintained source and wants packages that

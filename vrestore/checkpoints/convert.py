@@ -22,6 +22,7 @@ from safetensors.torch import save_file
 from vrestore.checkpoints.architectures import Architecture, compare
 from vrestore.checkpoints.files import StateDict, is_mappable, load_state_dict, sha256_of
 from vrestore.checkpoints.materialise import as_dtype, check_finite, in_groups
+from vrestore.checkpoints.ncnn import weights_file
 from vrestore.checkpoints.network import network_state, recognise
 from vrestore.checkpoints.weightless import weightless
 from vrestore.disk import move_into_place, why_unwritten
@@ -75,7 +76,8 @@ def convert_checkpoint(
     it is run. Memory holds the weights once at most.
 
     Args:
-        source: any file that `load_network` knows; it may hold other networks and trainers' records beside.
+        source: any file that `load_network` knows; it may hold other networks and trainers' records beside. Of an ncnn
+            network, the `.param` file; ``source`` and ``sha256`` are then those of its `.bin` file.
         target: the file to make, ending in .safetensors.
         dtype: precision of what is floating; None keeps the file's.
         architecture: which network to take, where a file holds several; None finds it out.
@@ -94,9 +96,10 @@ def convert_checkpoint(
     state = load_state_dict(source, mapped=True)
     found, renamed, arguments = recognise(network_state(state), str(source), keywords, architecture)
     _check_fit(found, renamed, arguments, source)
+    file = weights_file(source)
     with _bars(progress) as bars:
-        reading = bars.add_task("reading", total=source.stat().st_size)
-        digest = sha256_of(source, lambda size: bars.advance(reading, size))
+        reading = bars.add_task("reading", total=file.stat().st_size)
+        digest = sha256_of(file, lambda size: bars.advance(reading, size))
         checking = bars.add_task("converting", total=sum(value.nbytes for value in renamed.values()))
         converted: StateDict = {}
         again = (lambda: found.rename(network_state(source))) if is_mappable(source) else None
@@ -108,7 +111,7 @@ def convert_checkpoint(
         names = sorted({str(v.dtype).removeprefix("torch.") for v in converted.values() if v.is_floating_point()})
         metadata = {
             **{"format": "pt", "architecture": found.name, "dtype": ",".join(names)},
-            **{"source": origin or source.name, "sha256": digest},
+            **{"source": origin or file.name, "sha256": digest},
         }
         _write(converted, target, metadata)
     return Conversion(
@@ -129,7 +132,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         description="Turn an official weight file into safetensors: the architecture is detected, nothing but tensors "
         "is taken, and no code in the file is run.",
     )
-    parser.add_argument("source", metavar="IN", help="a weight file (.pt, .pth, .ckpt, .bin, .safetensors)")
+    parser.add_argument(
+        "source", metavar="IN", help="a weight file (.pt, .pth, .ckpt, .bin, .safetensors, or ncnn's .param)"
+    )
     parser.add_argument("target", metavar="OUT", help="the file to make, ending in .safetensors")
     parser.add_argument("--dtype", metavar="fp32|fp16|bf16", help="precision to write (default: the file's)")
     parser.add_argument("--architecture", metavar="NAME", help="which network to take, where a file holds several")

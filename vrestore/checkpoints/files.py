@@ -37,7 +37,7 @@ DAMAGED = "{path} is damaged or no weight file ({reason}); get it again"
 
 
 def load_state_dict(path: str | os.PathLike, mapped: bool = False) -> StateDict:
-    """Read a weight file (safetensors, .pth, .pt, .pkl) into a flat dict of tensors on the CPU.
+    """Read a weight file (safetensors, .pth, .pt, .pkl, ncnn) into a flat dict of tensors on the CPU.
 
     Containers (``state_dict``, ``params_ema``, ``params``, …) and wrappers (``module.``) are taken off, averaged (EMA)
     weights are preferred, and counters of trainers are dropped.
@@ -56,6 +56,9 @@ def load_state_dict(path: str | os.PathLike, mapped: bool = False) -> StateDict:
 def read_file(path: str | os.PathLike, mapped: bool = False) -> Any:
     """The content of a weight file as it is. What a file is is told by its first bytes, not by its name.
 
+    ncnn networks are the exception: a ``.param`` file, or a ``.bin`` file that has a ``.param`` file beside it, is read
+    by `vrestore.checkpoints.ncnn.load_ncnn`.
+
     Args:
         path: the file.
         mapped: read a tensor's bytes when they are used, not before, where the format allows it; the file must then
@@ -67,6 +70,10 @@ def read_file(path: str | os.PathLike, mapped: bool = False) -> Any:
     path = Path(path)
     if path.is_dir():
         raise WeightsError(f"weights {path} is a folder; give the file in it")
+    from vrestore.checkpoints.ncnn import is_ncnn, load_ncnn  # imports this module
+
+    if is_ncnn(path):
+        return load_ncnn(path)
     try:
         with open(path, "rb") as file:
             head = file.read(512)

@@ -37,7 +37,7 @@ def load_network(
     once, in the precision asked for: they are read and converted one after the other.
 
     Args:
-        weights: a weight file (safetensors, .pth, …) or a state dict.
+        weights: a weight file (safetensors, .pth, ncnn's .param, …) or a state dict.
         dtype: precision of the network: 'fp32', 'fp16', 'bf16' or a torch dtype; None is fp32, whatever the file holds.
         keywords: what shapes cannot tell, each with the official value as default.
 

@@ -38,7 +38,7 @@ from vrestore.restorers.base import BaseRestorer, Place, WeightFiles
 
 logger = logging.getLogger("vrestore")
 
-WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", ".pkl", ".bin")
+WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", ".pkl", ".bin", ".param")
 
 
 def load_restorer(
