@@ -20,7 +20,21 @@ INTERRUPTED = 130
 
 # Options of `restore` that go to restore_video under their own name, and only when given: each default has one home.
 RESTORE_OPTIONS = (
-    *("weights", "scale", "size", "fps", "prompt", "negative_prompt", "strength", "steps", "seed", "precision"),
+    *(
+        "weights",
+        "content",
+        "quality",
+        "offline",
+        "scale",
+        "size",
+        "fps",
+        "prompt",
+        "negative_prompt",
+        "strength",
+        "steps",
+        "seed",
+        "precision",
+    ),
     *("folder_fps", "codec", "crf", "preset", "pix_fmt", "block_frames", "device", "overwrite"),
 )
 
@@ -176,7 +190,8 @@ def _add_restore(commands: Any, common: argparse.ArgumentParser) -> None:
         restore,
         "restore a video or a folder of frames",
         "examples:\n"
-        "  vrestore restore in.mp4 out.mp4 --model basicvsr-small-x4\n"
+        "  vrestore restore in.mp4 out.mp4                              the model that suits clip and machine\n"
+        "  vrestore restore in.mp4 out.mp4 --quality best --content animation\n"
         "  vrestore restore in.mp4 out.mkv --model lanczos --size 1080x1920 --codec h265 --pix-fmt yuv420p10le\n"
         "  vrestore restore frames/ out.mp4 --model bicubic --scale 2 --fps 60\n"
         "  vrestore restore in.mp4 out.mkv --codec ffv1 --config my_config.py --weights work_dirs/my/iter_10000.pth\n\n"
@@ -187,9 +202,20 @@ def _add_restore(commands: Any, common: argparse.ArgumentParser) -> None:
     method = parser.add_argument_group("method")
     which = method.add_mutually_exclusive_group()
     which.add_argument(
-        "--model", metavar="NAME", help="a name of the zoo (default: basicvsr-small-x4), or a weight file"
+        "--model",
+        metavar="NAME",
+        help="a name of the zoo, a weight file, or auto (the default): the model that suits clip and machine",
     )
     which.add_argument("--config", metavar="FILE", help="a config instead, whose model is taken")
+    method.add_argument(
+        "--content", choices=["real", "animation"], help="what the clip shows, for --model auto (default: real)"
+    )
+    method.add_argument(
+        "--quality",
+        choices=["fast", "balanced", "best"],
+        help="for --model auto (default: balanced: fast on a CPU, best on a GPU)",
+    )
+    method.add_argument("--offline", action="store_true", default=None, help="use only weights on this machine")
     method.add_argument("--weights", metavar="FILE", help="weights instead of the model's own: a file or an address")
     method.add_argument("--device", help="cpu, cuda, cuda:1, … (default: the GPU where there is one)")
     asked = parser.add_argument_group("what is asked")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from typing import Any
 import torch
 
 from vrestore.errors import MediaError, RequestError
+from vrestore.inference.auto import AUTO, MODEL_SCALE, choose_model
 from vrestore.inference.blocks import restored_blocks
 from vrestore.inference.plan import BlockPlan, plan_blocks
 from vrestore.inference.progress import progress_bar
@@ -25,7 +27,9 @@ from vrestore.video.contract import check_contract
 from vrestore.video.formats import codec_for, plan_encoding
 from vrestore.video.writer import BT709, check_target
 
-DEFAULT_MODEL = "basicvsr-small-x4"
+logger = logging.getLogger("vrestore")
+
+DEFAULT_MODEL = AUTO
 
 
 def restore_video(
@@ -34,6 +38,9 @@ def restore_video(
     model: str | Path | Mapping[str, Any] | BaseRestorer = DEFAULT_MODEL,
     *,
     weights: str | Path | None = None,
+    content: str = "real",
+    quality: str = "balanced",
+    offline: bool = False,
     scale: float | None = None,
     size: tuple[int, int] | None = None,
     fps: float | Fraction | None = None,
@@ -64,9 +71,13 @@ def restore_video(
     Args:
         src: a video in any format FFmpeg reads, or a folder of images.
         dst: .mp4, .m4v, .mov or .mkv; a name without a suffix is a folder of PNG files.
-        model: a name of the zoo (`vrestore zoo` lists them), a config, a weight file, or a restorer. The default is the
-            small model that ships trained, x4; `bicubic` serves any scale.
-        weights: a weight file in place of the model's own.
+        model: a name of the zoo (`vrestore zoo` lists them), a config, a weight file, or a restorer. The default,
+            ``auto``, chooses a model for the content, the device, the quality and the weights that can be had, and logs
+            the choice in one line (see `vrestore.inference.auto`).
+        weights: a weight file in place of the model's own; not with ``auto``.
+        content: ``real`` or ``animation``; read by ``auto``.
+        quality: ``fast``, ``balanced`` or ``best``; read by ``auto``.
+        offline: download nothing; ``auto`` chooses among the weights on this machine.
         scale: factor of height and width; not together with `size`. None is the model's own.
         size: (height, width) in pixels. The shape of the picture as shown is kept through the shape of its pixels.
         fps: target frames a second.
@@ -95,6 +106,10 @@ def restore_video(
     with VideoReader(src, fps=_rate("folder_fps", folder_fps)) as reader:
         _check_paths(src, dst, overwrite, codec)
         factor = _factor(_rate("fps", fps), 1 / reader.frame_step)
+        if model == AUTO:
+            if weights is not None:
+                raise RequestError(f"weights need a model: name it (model=…, --model), got weights={str(weights)!r}")
+            model, scale, size = _choose(reader, scale, size, device, content, quality, offline)
         request = Request(
             scale=scale,
             size=size,
@@ -173,6 +188,35 @@ def _prepare(
     restorer.check_memory(request, min(plan.block_frames + 2 * plan.overlap_frames, count), info.height, info.width)
     timeline = plan_timeline(info, reader.frame_step, factor)
     return _Job(reader, restorer, request, count, height, width, plan, timeline)
+
+
+def _choose(
+    reader: VideoReader,
+    scale: float | None,
+    size: tuple[int, int] | None,
+    device: str | torch.device | None,
+    content: str,
+    quality: str,
+    offline: bool,
+) -> tuple[str, float | None, tuple[int, int] | None]:
+    """The model that `auto` chooses, and the request's scale and size for it: other scales are target sizes."""
+    info = reader.info
+    Request(scale=scale, size=size)  # refuses values out of range
+    asked = max(size[0] / info.height, size[1] / info.width) if size is not None else scale or MODEL_SCALE
+    choice = choose_model(
+        frames=reader.frame_count,
+        height=info.height,
+        width=info.width,
+        scale=asked,
+        device=device or ("cuda" if torch.cuda.is_available() else "cpu"),
+        content=content,
+        quality=quality,
+        offline=offline,
+    )
+    logger.info(str(choice))
+    if scale is not None and scale != MODEL_SCALE:
+        return choice.model, None, (max(round(info.height * scale), 1), max(round(info.width * scale), 1))
+    return choice.model, scale, size
 
 
 def _writer(dst: Path, output: dict, overwrite: bool, job: _Job) -> VideoWriter:
