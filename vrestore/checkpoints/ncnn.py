@@ -226,7 +226,7 @@ def cached_safetensors(path: str | os.PathLike, licence: str | None = None) -> P
         licence: licence of the weights, written into the metadata.
 
     Returns:
-        The safetensors file, in the precision of the source. Its metadata are ``format``, ``origin`` (file name),
+        The safetensors file, in the precision of the source. Its metadata are ``format`` (ncnn fp16 or fp32), ``origin`` (file name),
         ``sha256`` (of the `.bin` file), ``architecture`` and, if given, ``licence``.
 
     Raises:
@@ -244,7 +244,8 @@ def cached_safetensors(path: str | os.PathLike, licence: str | None = None) -> P
         with FileLock(target.with_name(target.name + ".lock")):
             if not target.is_file():
                 architecture, state = map_ncnn(read_ncnn(param), str(param))
-                metadata = {"format": "ncnn fp16", "origin": weights.name, "sha256": digest}
+                half = any(value.dtype == torch.float16 for value in state.values())
+                metadata = {"format": f"ncnn fp{16 if half else 32}", "origin": weights.name, "sha256": digest}
                 metadata |= {"architecture": architecture} | ({"licence": licence} if licence else {})
                 content = serialise(state, metadata)
                 temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.part")
