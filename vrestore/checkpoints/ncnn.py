@@ -226,8 +226,8 @@ def cached_safetensors(path: str | os.PathLike, licence: str | None = None) -> P
         licence: licence of the weights, written into the metadata.
 
     Returns:
-        The safetensors file, in the precision of the source. Its metadata are ``format`` (ncnn fp16 or fp32), ``origin`` (file name),
-        ``sha256`` (of the `.bin` file), ``architecture`` and, if given, ``licence``.
+        The safetensors file, in the precision of the source. Its metadata are ``format`` ('ncnn fp16' or 'ncnn fp32'),
+        ``origin`` (file name), ``sha256`` (of the `.bin` file), ``architecture`` and, if given, ``licence``.
 
     Raises:
         WeightsError: as `load_ncnn`, or the cache cannot be written.
