@@ -53,7 +53,8 @@ def test_the_prediction_is_the_arithmetic_over_the_speed():
     choice = choose_model(**CLIP, device="cpu", available=everything)
     candidate = read_candidates()["real"][0]
     assert choice.seconds == pytest.approx(candidate.mflop_per_px * 1e6 * 10 * 90 * 160 / 1e11)
-    assert choice.model in str(choice) and "alternatives" in str(choice)
+    assert choice.model in str(choice)
+    assert "alternatives" in str(choice)
 
 
 @pytest.mark.parametrize(
@@ -97,3 +98,27 @@ def test_the_speed_of_the_device_is_measured():
 @pytest.mark.parametrize(("seconds", "text"), [(0.2, "1 s"), (89, "89 s"), (120, "2 min"), (9000, "2.5 h")])
 def test_durations_are_readable(seconds, text):
     assert format_duration(seconds) == text
+
+
+def test_a_failed_download_falls_back_to_the_weights_on_this_machine(tmp_path, monkeypatch, caplog):
+    import vrestore
+    from vrestore.checkpoints import zoo as loading
+    from vrestore.errors import WeightsError
+    from vrestore.video import VideoWriter
+
+    load = loading.load_restorer
+
+    def unreachable(name, *arguments):
+        if name == "realesrgan-x4plus":
+            raise WeightsError("no source could be reached")
+        return load(name, *arguments)
+
+    monkeypatch.setattr(loading, "load_restorer", unreachable)
+    with VideoWriter(tmp_path / "in.mkv", fps=25) as writer:
+        writer.write(torch.rand(2, 3, 16, 16))
+    options = {"quality": "best", "device": "cpu", "progress": False}
+    with caplog.at_level("INFO", logger="vrestore"):
+        report = vrestore.restore_video(tmp_path / "in.mkv", tmp_path / "out.mkv", scale=2, **options)
+    assert report.model == "basicvsr-small-x4"
+    assert report.size_out == (32, 32)
+    assert "realesrgan-x4plus is not available: no source could be reached" in caplog.text

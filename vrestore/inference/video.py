@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from vrestore.errors import MediaError, RequestError
+from vrestore.errors import MediaError, RequestError, WeightsError
 from vrestore.inference.auto import AUTO, MODEL_SCALE, choose_model
 from vrestore.inference.blocks import restored_blocks
 from vrestore.inference.plan import BlockPlan, plan_blocks
@@ -106,10 +106,19 @@ def restore_video(
     with VideoReader(src, fps=_rate("folder_fps", folder_fps)) as reader:
         _check_paths(src, dst, overwrite, codec)
         factor = _factor(_rate("fps", fps), 1 / reader.frame_step)
+        restorer = None
         if model == AUTO:
             if weights is not None:
                 raise RequestError(f"weights need a model: name it (model=…, --model), got weights={str(weights)!r}")
-            model, scale, size = _choose(reader, scale, size, device, content, quality, offline)
+            asked = (reader, scale, size, device, content, quality)
+            model, scale, size = _choose(*asked, offline)
+            try:
+                restorer = _restorer(model, None, device)
+            except WeightsError as error:
+                if offline:
+                    raise
+                logger.warning(f"{model} is not available: {error}")
+                model, scale, size = _choose(*asked, True)
         request = Request(
             scale=scale,
             size=size,
@@ -125,7 +134,7 @@ def restore_video(
             precision=precision,
             parity=parity,
         )
-        job = _prepare(reader, _restorer(model, weights, device), request, factor, block_frames)
+        job = _prepare(reader, restorer or _restorer(model, weights, device), request, factor, block_frames)
         # What cannot be written is refused before the long work.
         plan_encoding(dst, job.width, job.height, **output, bit_depth=reader.info.bit_depth)
         writer = _writer(dst, output, overwrite, job)
