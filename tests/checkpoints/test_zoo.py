@@ -308,7 +308,7 @@ def test_every_entry_builds_and_tells_its_terms(name):
     for weights in [entry.weights, *entry.also] if entry.weights else []:
         assert weights.licence
         assert weights.source
-        assert weights.url or weights.file or weights.release
+        assert all(s.url or s.package or s.file or s.release for s in weights.all_sources)
         named = re.search(r"-([0-9a-f]{8})\.pth$", weights.url or weights.release or "")
         assert named is None or weights.sha256.startswith(named[1])
     for row in entry.numbers:

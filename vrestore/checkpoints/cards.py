@@ -9,14 +9,15 @@ from dataclasses import asdict
 from functools import cache
 from typing import Any
 
-from vrestore.checkpoints.download import cached_path
-from vrestore.checkpoints.index import Weights, ZooEntry, closest_names, zoo
+from vrestore.checkpoints.index import Weights, ZooEntry, closest_names, find_entry, zoo
+from vrestore.checkpoints.sources import state_of
 from vrestore.checkpoints.weightless import weightless
 from vrestore.checkpoints.zoo import locate, model_told_by
 from vrestore.config import carried_folder
 from vrestore.errors import ConfigError, RegistryError
 from vrestore.registry import BACKBONES, MODELS, load_installed
 from vrestore.restorers.base import BaseRestorer
+from vrestore.restorers.capabilities import Capabilities, Scales
 
 
 def cards(word: str | None = None) -> list[dict[str, Any]]:
@@ -40,7 +41,8 @@ def card(name: str) -> dict[str, Any]:
     Returns:
         Plain data: ``name``, ``method``, ``summary``, ``kind`` (restorer, network), ``model`` (its config), ``config``
         (the file it stands in), ``capabilities``, ``parameters``, ``weights`` and ``also`` (with ``state``: ships,
-        downloaded, to download, by hand, missing), ``numbers``, ``paper``, ``card``; what is unknown is None, and
+        installed, downloaded, to download, by hand, missing; and ``available_from``: ships, package NAME, url, by
+        hand), ``numbers``, ``paper``, ``card``; what is unknown is None, and
         ``note`` says why.
 
     Raises:
@@ -49,8 +51,9 @@ def card(name: str) -> dict[str, Any]:
     load_installed()
     MODELS.import_from_location()
     entries = zoo()
-    if name in entries:
-        return _card(entries[name])
+    entry = find_entry(name)
+    if entry is not None:
+        return _card(entry)
     classes = _without_entry(entries)
     if name in classes:
         return _card_of_class(name, classes[name])
@@ -77,6 +80,7 @@ def _model_of(entry: ZooEntry) -> Mapping[str, Any]:
 def _card(entry: ZooEntry) -> dict[str, Any]:
     return {
         "name": entry.name,
+        "aliases": list(entry.aliases),
         "method": entry.method,
         "summary": entry.summary,
         "kind": "network" if entry.network else "restorer",
@@ -101,17 +105,12 @@ def _card_of_class(name: str, cls: Any) -> dict[str, Any]:
 
 
 def _weights(weights: Weights) -> dict[str, Any]:
-    if weights.file is not None:
-        state = "ships" if (carried_folder("model_zoo") / weights.file).is_file() else "missing"
-    elif weights.url is not None:
-        state = "downloaded" if cached_path(weights.url).is_file() else "to download"
-    else:
-        state = "by hand"
-    return {**asdict(weights), "state": state}
+    available_from = list(dict.fromkeys(source.availability for source in weights.all_sources))
+    return {**asdict(weights), "name": weights.name, "state": state_of(weights), "available_from": available_from}
 
 
 def _holds(entry: ZooEntry, word: str | None) -> bool:
-    texts = (entry.name, entry.method or "", entry.summary)
+    texts = (entry.name, *entry.aliases, entry.method or "", entry.summary)
     return word is None or any(word.lower() in text.lower() for text in texts)
 
 
@@ -120,12 +119,23 @@ def _look_at(entry: ZooEntry) -> dict[str, Any]:
     kind = "network" if entry.network is not None else "restorer"
     try:
         config = entry.network or entry.restorer_config()
+        if entry.facts is not None:
+            return _of_facts(entry)
         if config is None:
             assert entry.weights is not None  # the index was checked
             config = model_told_by(locate(entry.weights))
         return dict(_look_at_config(kind, json.dumps(config, sort_keys=True)))
     except Exception as error:  # one broken entry must not hide the others
         return {"capabilities": None, "parameters": None, "note": str(error).partition("\n")[0]}
+
+
+def _of_facts(entry: ZooEntry) -> dict[str, Any]:
+    """Capabilities and size as the index states them, of a network that cannot be built without its weights."""
+    assert entry.facts is not None
+    scale = float(entry.facts["scale"])
+    licence = entry.weights.licence if entry.weights else None
+    capabilities = Capabilities(spatial_scales=Scales(fixed=(scale,)), default_scale=scale, weights_licence=licence)
+    return {"capabilities": capabilities.as_dict(), "parameters": int(entry.facts["parameters"]), "note": None}
 
 
 @cache

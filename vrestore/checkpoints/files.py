@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import pickle
 import re
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,19 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from vrestore.checkpoints.checksums import check_sha256, sha256_of
 from vrestore.errors import WeightsError
+
+__all__ = [
+    "check_sha256",
+    "flatten",
+    "is_mappable",
+    "load_state_dict",
+    "network_part",
+    "read_file",
+    "sha256_of",
+    "with_own_training_state",
+]
 
 StateDict = dict[str, Tensor]
 
@@ -136,41 +147,6 @@ def with_own_training_state(state_dict: Mapping[str, Tensor], own: Mapping[str, 
     """Weights with a model's own discriminator where they bring none, and without one where the model has none."""
     state = {n: v for n, v in state_dict.items() if n in own or TRAINING_STATE.match(n) is None}
     return state | {n: v for n, v in own.items() if n not in state and TRAINING_STATE.match(n) is not None}
-
-
-def sha256_of(path: str | os.PathLike, advance: Callable[[int], object] | None = None) -> str:
-    """SHA-256 of a file, in lower-case hexadecimal digits; `advance` is told the bytes of each block read."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-            if advance is not None:
-                advance(len(block))
-    return digest.hexdigest()
-
-
-def check_sha256(path: str | os.PathLike, expected: str | None) -> None:
-    """Refuse a file whose SHA-256 is not the expected one.
-
-    Args:
-        path: the file.
-        expected: all 64 hexadecimal digits, or their first ones (8 at least), as releases write them into file names;
-            None checks nothing.
-
-    Raises:
-        WeightsError: the file is another one; both sums are named.
-    """
-    if expected is None:
-        return
-    expected = str(expected).lower()
-    if not re.fullmatch(r"[0-9a-f]{8,64}", expected):
-        raise WeightsError(f"'{expected}' is no SHA-256: 8 to 64 hexadecimal digits are")
-    found = sha256_of(path)
-    if not found.startswith(expected):
-        raise WeightsError(
-            f"{path} is damaged or another file: its SHA-256 is {found[: len(expected)]}, it should be {expected}; "
-            f"delete it and get it again"
-        )
 
 
 def _is_safetensors(head: bytes) -> bool:

@@ -6,12 +6,12 @@ import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import yaml
 
+from vrestore.checkpoints.sources import WeightSource, parse_source
 from vrestore.config import carried_folder, check_keys, load_config
 from vrestore.errors import ConfigError
 
@@ -21,17 +21,15 @@ INCLUDE, SHARED = "_include", "_all"
 
 @dataclass(frozen=True)
 class Weights:
-    """What is known of one file of weights.
+    """One set of weights: where it can be obtained, and its terms.
 
     Attributes:
-        url: where it can be downloaded, or None.
-        file: where it ships, relative to the model zoo's folder, or None.
-        release: name of a released file that has no lasting address.
-        sha256: its SHA-256, or the first digits of it where a release tells no more.
-        licence: under which terms it may be used.
-        source: who made it.
+        url, file, release, sha256: short form of one source, see `WeightSource`.
+        sources: where the weights can be obtained, in order of preference; instead of the short form.
+        licence: licence of the weights.
+        source: their authors.
         trained_on: data and degradation.
-        note: what else to know: how to get it by hand, which part it is.
+        note: further information, such as how to download them by hand.
     """
 
     url: str | None = None
@@ -42,11 +40,23 @@ class Weights:
     source: str | None = None
     trained_on: str | None = None
     note: str | None = None
+    sources: tuple[WeightSource, ...] = ()
+
+    @property
+    def all_sources(self) -> tuple[WeightSource, ...]:
+        """`sources`, or the one of the short form."""
+        short = WeightSource(url=self.url, file=self.file, release=self.release, sha256=self.sha256)
+        return self.sources or (short,)
 
     @property
     def name(self) -> str:
-        """The file's own name, as its release calls it."""
-        return PurePosixPath(unquote(urlsplit(self.url).path) if self.url else self.file or self.release or "").name
+        """File name at the first source."""
+        return self.all_sources[0].name
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """File names at all sources."""
+        return tuple(source.name for source in self.all_sources)
 
 
 @dataclass(frozen=True)
@@ -65,6 +75,8 @@ class ZooEntry:
         numbers: published or measured scores, each with its protocol and source.
         paper: address of the paper.
         card: file with more, relative to the model zoo's folder.
+        aliases: further names.
+        facts: ``scale`` and ``parameters`` of a network that is only built from its weights.
     """
 
     name: str
@@ -78,6 +90,8 @@ class ZooEntry:
     numbers: tuple[Mapping[str, Any], ...] = ()
     paper: str | None = None
     card: str | None = None
+    aliases: tuple[str, ...] = ()
+    facts: Mapping[str, Any] | None = None
 
     def restorer_config(self) -> Mapping[str, Any] | None:
         """Config of the restorer, or None where the weight file has to tell it, or where the entry is a network.
@@ -107,6 +121,12 @@ def zoo() -> dict[str, ZooEntry]:
     return dict(_read_index(carried_folder("model_zoo") / "index.yml"))
 
 
+def find_entry(name: str) -> ZooEntry | None:
+    """Return the entry with a name or an alias, or None."""
+    entries = zoo()
+    return entries.get(name) or next((entry for entry in entries.values() if name in entry.aliases), None)
+
+
 def closest_names(name: str, names: Iterable[str]) -> list[str]:
     """Up to three names that `name` may have meant: those that hold it, then those that look like it."""
     lowered = {n.lower(): n for n in names}
@@ -117,7 +137,7 @@ def closest_names(name: str, names: Iterable[str]) -> list[str]:
 
 def released_weights(name: str) -> Weights | None:
     """What the index knows of a file of this name; None where it knows nothing, or files of unlike terms."""
-    found = [w for entry in zoo().values() for w in entry.all_weights if w.name == name]
+    found = [w for entry in zoo().values() for w in entry.all_weights if name in w.names]
     return found[0] if len({w.licence for w in found}) == 1 else None
 
 
@@ -153,8 +173,6 @@ def _entry(name: str, data: dict, where: str) -> ZooEntry:
     fields = {key for key in ZooEntry.__dataclass_fields__ if key != "name"}
     check_keys(data, fields, where)
     weights = [data["weights"]] if data.get("weights") else []
-    for item in [*weights, *data.get("also", [])]:
-        check_keys(item, Weights.__dataclass_fields__, where)
     if "summary" not in data or not (data.get("model") or data.get("config") or weights):
         raise ConfigError(f"{where} needs a summary, and a model or weights that tell it")
     if sum(bool(data.get(key)) for key in ("model", "config", "network")) > 1:
@@ -163,11 +181,24 @@ def _entry(name: str, data: dict, where: str) -> ZooEntry:
         **{
             **data,
             "name": name,
-            "weights": Weights(**weights[0]) if weights else None,
-            "also": tuple(Weights(**item) for item in data.get("also", [])),
+            "weights": _weights(weights[0], where) if weights else None,
+            "also": tuple(_weights(item, where) for item in data.get("also", [])),
             "numbers": tuple(data.get("numbers", [])),
+            "aliases": tuple(data.get("aliases", [])),
         }
     )
+
+
+def _weights(data: dict, where: str) -> Weights:
+    check_keys(data, Weights.__dataclass_fields__, where)
+    sources = data.get("sources")
+    if sources is None:
+        return Weights(**data)
+    short = sorted({"url", "file", "release", "sha256"} & data.keys())
+    if short or not isinstance(sources, list) or not sources:
+        raise ConfigError(f"{where}: weights takes a list of sources, or a short form ({', '.join(short) or 'url, …'})")
+    parsed = (parse_source(source, f"{where}, source {i}") for i, source in enumerate(sources, 1))
+    return Weights(**{**data, "sources": tuple(parsed)})
 
 
 @cache

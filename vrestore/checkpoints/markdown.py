@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from vrestore.checkpoints.cards import card
-from vrestore.checkpoints.index import Weights, ZooEntry, zoo
+from vrestore.checkpoints.index import ZooEntry, zoo
 from vrestore.checkpoints.show import ABOUT, fractions, score_name
+from vrestore.checkpoints.sources import WeightSource
 from vrestore.checkpoints.terms import restriction
 
 
@@ -49,19 +50,27 @@ def _files(entries: Sequence[ZooEntry]) -> list[str]:
     rows = []
     for entry in entries:
         for i, weights in enumerate(entry.all_weights):
-            sha256 = f"`{weights.sha256[:8]}`" if weights.sha256 else "–"
+            sums = [s.sha256 or next(reversed(s.paths.values()), None) for s in weights.all_sources]
+            sha256 = ", ".join(f"`{digits[:8]}`" for digits in sums if digits) or "–"
+            places = "<br>".join(_place(s) for s in weights.all_sources)
             limits = restriction(weights.licence)
             licence = f"**{weights.licence}**: {limits}" if limits else weights.licence or "–"
             note = "; ".join(text for text in (weights.trained_on, weights.note) if text)
             source = weights.source or "–"
-            rows.append([f"`{entry.name}`" if i == 0 else "also", _link(weights), sha256, licence, source, note or "–"])
-    return _table(["of", "file", "SHA-256", "licence", "from", "trained on, notes"], rows)
+            of = f"`{entry.name}`" if i == 0 else "also"
+            files = "<br>".join(_link(s) for s in weights.all_sources)
+            rows.append([of, files, places, sha256, licence, source, note or "–"])
+    return _table(["of", "file", "available from", "SHA-256", "licence", "from", "trained on, notes"], rows)
 
 
-def _link(weights: Weights) -> str:
-    if weights.url:
-        return f"[`{weights.name}`]({weights.url})"
-    return f"[`{weights.name}`](../model_zoo/{weights.file})" if weights.file else f"`{weights.name}`"
+def _link(source: WeightSource) -> str:
+    if source.url:
+        return f"[`{source.name}`]({source.url})"
+    return f"[`{source.name}`](../model_zoo/{source.file})" if source.file else f"`{source.name}`"
+
+
+def _place(source: WeightSource) -> str:
+    return f"package `{source.package}` {source.version}" if source.package else source.availability
 
 
 def _numbers(entries: Sequence[ZooEntry]) -> list[str]:

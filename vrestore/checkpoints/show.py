@@ -81,8 +81,9 @@ def _facts(card: dict[str, Any]) -> list[tuple[str, str]]:
     facts += [("parameters", f"{card['parameters']:,}")] if card["parameters"] is not None else []
     for title, weights in [("weights", card["weights"]), *(("also", other) for other in card["also"])]:
         if weights:
-            place = weights["file"] or weights["url"] or weights["release"] or "?"
-            facts.append((title, f"{place} ({weights['state']})"))
+            facts.append((title, f"{weights['name'] or '?'} ({weights['state']})"))
+            sources = weights["sources"] or (weights,)
+            facts.append(("  available from", "; ".join(_source_text(source) for source in sources)))
             limits = restriction(weights["licence"])
             licence = weights["licence"] and weights["licence"] + (f"; {limits}" if limits else "")
             rest = [(key, weights[key]) for key in ("source", "trained_on", "sha256", "note")]
@@ -90,6 +91,14 @@ def _facts(card: dict[str, Any]) -> list[tuple[str, str]]:
     facts += [("model", _plain(card["model"]))] if card["model"] else []
     facts += [("config", f"configs/{card['config']}")] if card["config"] else []
     return facts + [(key, card[key]) for key in ("paper", "card", "note") if card[key]]
+
+
+def _source_text(source: Mapping[str, Any]) -> str:
+    if source.get("package"):
+        return f"package {source['package']} {source['version']}"
+    if source["url"]:
+        return " or ".join([source["url"], *source.get("mirrors", ())])
+    return f"ships: {source['file']}" if source["file"] else "by hand"
 
 
 def _plain(value: Any) -> str:

@@ -22,16 +22,17 @@ from vrestore.checkpoints.files import (
     read_file,
     with_own_training_state,
 )
-from vrestore.checkpoints.index import Weights, closest_names, zoo
+from vrestore.checkpoints.index import Weights, closest_names, find_entry, zoo
 from vrestore.checkpoints.interpolate import interpolate_weights
 from vrestore.checkpoints.lora import load_lora, with_own_lora
 from vrestore.checkpoints.materialise import as_dtype
 from vrestore.checkpoints.network import fill_from_file, load_exactly, load_network, network_state
 from vrestore.checkpoints.recognised import foreign_state, restorer_of
 from vrestore.checkpoints.reference import REFERENCE, fill_with_reference
+from vrestore.checkpoints.sources import resolve
 from vrestore.checkpoints.stages import resolve_stages
 from vrestore.checkpoints.terms import restriction, tell_terms, tell_terms_of_file
-from vrestore.config import SUFFIXES, carried_folder, check_keys, load_config
+from vrestore.config import SUFFIXES, check_keys, load_config
 from vrestore.errors import ConfigError, RegistryError, WeightsError
 from vrestore.registry import LOSSES, MODELS
 from vrestore.restorers.base import BaseRestorer, Place, WeightFiles
@@ -241,22 +242,12 @@ def fill_network(network: torch.nn.Module, place: Place, purpose: str) -> None:
 
 
 def locate(weights: Weights) -> Path:
-    """The file of known weights on this machine, downloaded where need be, with the right sum.
+    """Find the file of weights on this machine, or download it; see `vrestore.checkpoints.sources.resolve`.
 
     Raises:
-        WeightsError: it is absent and cannot be had, or is another file.
+        WeightsError: no source has the file, or it is another file.
     """
-    if weights.file is not None:
-        file = carried_folder("model_zoo") / weights.file
-        if not file.is_file():
-            raise WeightsError(f"weights {file} are missing from this installation of vrestore; install it again")
-        check_sha256(file, weights.sha256)
-        return file
-    if weights.url is not None:
-        return fetch(weights.url, sha256=weights.sha256)
-    hint = f"; {weights.note}" if weights.note else ""
-    name = f"the weights {weights.name}" if weights.release else "these weights"
-    raise WeightsError(f"{name} have no address; download them by hand and give the file (--weights FILE){hint}")
+    return resolve(weights)
 
 
 def _resolve(what: Any) -> tuple[Mapping[str, Any] | BaseRestorer, Weights | None, str]:
@@ -266,7 +257,7 @@ def _resolve(what: Any) -> tuple[Mapping[str, Any] | BaseRestorer, Weights | Non
     if isinstance(what, Mapping):
         return what.get("model", what), None, "the model config"
     text = os.fspath(what)
-    entry = zoo().get(text)
+    entry = find_entry(text)
     if entry is not None:
         if entry.network is not None:
             raise RegistryError(f"'{text}' is a network, a part of restorers; load its weight file with load_network")
