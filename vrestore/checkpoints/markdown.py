@@ -50,7 +50,7 @@ def _files(entries: Sequence[ZooEntry]) -> list[str]:
     rows = []
     for entry in entries:
         for i, weights in enumerate(entry.all_weights):
-            sums = [s.sha256 or next(reversed(s.paths.values()), None) for s in weights.all_sources]
+            sums = [s.sha256 or next(reversed(list(s.paths.values())), None) for s in weights.all_sources]
             sha256 = ", ".join(f"`{digits[:8]}`" for digits in sums if digits) or "–"
             places = "<br>".join(_place(s) for s in weights.all_sources)
             limits = restriction(weights.licence)

@@ -11,8 +11,9 @@ from typing import Any
 import torch
 import yaml
 
-from vrestore.checkpoints.download import cached_path
-from vrestore.checkpoints.index import Weights, zoo
+from vrestore.checkpoints.download import is_offline
+from vrestore.checkpoints.index import zoo
+from vrestore.checkpoints.sources import is_downloadable, is_local
 from vrestore.config import carried_folder
 from vrestore.errors import RequestError
 
@@ -138,18 +139,11 @@ def weights_available(model: str, offline: bool) -> str | None:
     entry = zoo().get(model)
     if entry is None or entry.weights is None:
         return "not in the model zoo"
-    if on_this_machine(entry.weights):
+    if is_local(entry.weights):
         return None
-    if entry.weights.url is None:
-        return "its weights have no address"
-    return "its weights are not on this machine" if offline else None
-
-
-def on_this_machine(weights: Weights) -> bool:
-    """Whether the file ships with vrestore or is in the cache."""
-    if weights.file is not None:
-        return (carried_folder("model_zoo") / weights.file).is_file()
-    return weights.url is not None and cached_path(weights.url).is_file()
+    if not is_downloadable(entry.weights):
+        return "its weights cannot be downloaded"
+    return "its weights are not on this machine" if offline or is_offline() else None
 
 
 def measure_flops_per_s(device: torch.device) -> float:

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from vrestore.checkpoints.download import offline_mode
 from vrestore.errors import MediaError, RequestError, WeightsError
 from vrestore.inference.auto import AUTO, MODEL_SCALE, choose_model
 from vrestore.inference.blocks import restored_blocks
@@ -103,7 +104,7 @@ def restore_video(
     started = time.perf_counter()
     src, dst = Path(src), Path(dst)
     output: dict[str, Any] = {"codec": codec, "crf": crf, "preset": preset, "pix_fmt": pix_fmt}
-    with VideoReader(src, fps=_rate("folder_fps", folder_fps)) as reader:
+    with offline_mode(offline), VideoReader(src, fps=_rate("folder_fps", folder_fps)) as reader:
         _check_paths(src, dst, overwrite, codec)
         factor = _factor(_rate("fps", fps), 1 / reader.frame_step)
         restorer = None
