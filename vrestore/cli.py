@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from vrestore.errors import ConfigError, VRestoreError
+from vrestore.errors import ConfigError, VRestoreError, WeightsError
 from vrestore.version import __version__
 
 USER_ERROR = 2
@@ -315,17 +315,27 @@ def _add_zoo(commands: Any, common: argparse.ArgumentParser) -> None:
         commands,
         common,
         zoo,
-        "list every restorer with its capabilities and known weights, or show one",
+        "list every restorer with its capabilities and known weights, or show one; download or verify weights",
         "examples:\n"
         "  vrestore zoo\n"
         "  vrestore zoo rife                    those whose name, method or summary holds the word\n"
         "  vrestore zoo basicvsr-reds4          licence, source, protocol and numbers\n"
-        "  vrestore zoo --json --plugin my_restorer.py",
+        "  vrestore zoo --json --plugin my_restorer.py\n"
+        "  vrestore zoo fetch realesrgan-x4plus span-x4\n"
+        "  vrestore zoo fetch --all-open        weights whose licence allows any use, commercial use included\n"
+        "  vrestore zoo verify                  compare the weight files on this machine with their SHA-256\n\n"
+        "Weights are downloaded into $VRESTORE_CACHE (default: the cache folder of the user). An interrupted download\n"
+        "is resumed. The exit status of verify is 2 if a file differs.",
     )
     parser.add_argument(
-        "name", metavar="NAME", nargs="?", help="show everything that is known of this one, or list those that hold it"
+        "words",
+        metavar="NAME",
+        nargs="*",
+        help="show this entry, or list those that hold the word; or: fetch NAME …, fetch --all-open, verify",
     )
     parser.add_argument("--json", action="store_true", help="as data instead of text")
+    parser.add_argument("--all-open", action="store_true", help="of fetch: every entry whose licence allows any use")
+    parser.add_argument("--offline", action="store_true", help="do not download")
 
 
 def train(arguments: argparse.Namespace) -> int:
@@ -456,23 +466,66 @@ def shard(arguments: argparse.Namespace) -> int:
 
 
 def zoo(arguments: argparse.Namespace) -> int:
+    command, *names = arguments.words or [None]
+    if arguments.all_open and command != "fetch":
+        raise ConfigError("--all-open belongs to 'vrestore zoo fetch'")
+    if command == "fetch":
+        return _fetch_weights(names, arguments.all_open, arguments.offline)
+    if command == "verify" and not names:
+        return _verify_weights()
+    if names:
+        raise ConfigError(f"zoo takes one NAME, 'fetch NAME …' or 'verify', got {' '.join(arguments.words)}")
     from vrestore.plugins import load_plugins
 
     load_plugins(arguments.plugin)
     from vrestore.checkpoints.cards import card, cards
+    from vrestore.checkpoints.download import offline_mode
     from vrestore.checkpoints.show import card_text, list_text
 
-    found = cards(arguments.name)
-    if arguments.name and not any(item["name"] == arguments.name for item in found) and len(found) > 1:
-        shown: Any = found
-    else:  # a name, a word that only one holds, or nothing, which `card` answers with the closest names
-        shown = card(found[0]["name"] if len(found) == 1 else arguments.name) if arguments.name else found
+    with offline_mode(arguments.offline):
+        found = cards(command)
+        if command and not any(command in (item["name"], *item["aliases"]) for item in found) and len(found) > 1:
+            shown: Any = found
+        else:  # a name, a word that only one holds, or nothing, which `card` answers with the closest names
+            shown = card(found[0]["name"] if len(found) == 1 else command) if command else found
     if arguments.json:
         import json
 
         print(json.dumps(shown, indent=2, ensure_ascii=False))
     else:
         print(card_text(shown) if isinstance(shown, dict) else list_text(shown))
+    return 0
+
+
+def _fetch_weights(names: Sequence[str], all_open: bool, offline: bool) -> int:
+    if bool(names) == all_open:
+        raise ConfigError("zoo fetch takes names of the zoo or --all-open; 'vrestore zoo' lists the names")
+    from vrestore.checkpoints.download import offline_mode
+    from vrestore.checkpoints.fetching import entries_named, fetch_entries, open_entries
+
+    entries = open_entries() if all_open else entries_named(names)
+    failed = []
+    with offline_mode(offline):
+        for result in fetch_entries(entries):
+            if result.error is None:
+                print(f"{result.name}: {result.path or 'needs no weights'}", flush=True)
+                continue
+            print(f"{result.name}: {result.error}", file=sys.stderr)
+            failed.append(result.name)
+    if failed:
+        raise WeightsError(f"weights of {len(failed)} of {len(entries)} entries were not fetched: {', '.join(failed)}")
+    return 0
+
+
+def _verify_weights() -> int:
+    from vrestore.checkpoints.fetching import verify_files
+
+    results = list(verify_files())
+    for result in results:
+        print(f"{result.state}: {result.path}")
+    wrong = [result.error for result in results if result.state == "mismatch"]
+    if wrong:
+        raise WeightsError(f"{len(wrong)} of {len(results)} weight files differ: {'; '.join(map(str, wrong))}")
     return 0
 
 

@@ -95,9 +95,12 @@ def _facts(card: dict[str, Any]) -> list[tuple[str, str]]:
 
 def _source_text(source: Mapping[str, Any]) -> str:
     if source.get("package"):
-        return f"package {source['package']} {source['version']}"
+        sums = ", ".join(f"{path.rpartition('/')[2]}: SHA-256 {digits}" for path, digits in source["paths"].items())
+        return f"package {source['package']} {source['version']} ({sums})"
     if source["url"]:
-        return " or ".join([source["url"], *source.get("mirrors", ())])
+        places = " or ".join([source["url"], *source.get("mirrors", ())])
+        # The sum of the short form has a line of its own.
+        return f"{places} (SHA-256 {source['sha256']})" if source["sha256"] and "paths" in source else places
     return f"ships: {source['file']}" if source["file"] else "by hand"
 
 
