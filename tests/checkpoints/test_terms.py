@@ -92,7 +92,7 @@ def test_the_zoos_own_weights_tell_their_terms(told, monkeypatch):
     torch.save(small_basicvsr().state_dict(), "w.pth")
     weights = Weights(file=str(torch.__file__), licence="CC BY-NC 4.0", source="somebody")
     entry = ZooEntry("toy", "a toy", model=MODEL, weights=weights)
-    monkeypatch.setattr("vrestore.checkpoints.zoo.zoo", lambda: {"toy": entry})
+    monkeypatch.setattr("vrestore.checkpoints.zoo.find_entry", {"toy": entry}.get)
     monkeypatch.setattr("vrestore.checkpoints.zoo.locate", lambda weights: "w.pth")
     vrestore.load_restorer("toy", device="cpu")
     assert told() == [
