@@ -51,7 +51,7 @@ def card(name: str) -> dict[str, Any]:
     load_installed()
     MODELS.import_from_location()
     entries = zoo()
-    entry = find_entry(name)
+    entry = find_entry(name, entries)
     if entry is not None:
         return _card(entry)
     classes = _without_entry(entries)

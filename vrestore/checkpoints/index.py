@@ -121,9 +121,14 @@ def zoo() -> dict[str, ZooEntry]:
     return dict(_read_index(carried_folder("model_zoo") / "index.yml"))
 
 
-def find_entry(name: str) -> ZooEntry | None:
-    """Return the entry with a name or an alias, or None."""
-    entries = zoo()
+def find_entry(name: str, entries: Mapping[str, ZooEntry] | None = None) -> ZooEntry | None:
+    """Return the entry with a name or an alias, or None.
+
+    Args:
+        name: name or alias.
+        entries: entries by name; None is the model zoo.
+    """
+    entries = zoo() if entries is None else entries
     return entries.get(name) or next((entry for entry in entries.values() if name in entry.aliases), None)
 
 

@@ -257,7 +257,7 @@ def _resolve(what: Any) -> tuple[Mapping[str, Any] | BaseRestorer, Weights | Non
     if isinstance(what, Mapping):
         return what.get("model", what), None, "the model config"
     text = os.fspath(what)
-    entry = find_entry(text)
+    entry = find_entry(text, zoo())
     if entry is not None:
         if entry.network is not None:
             raise RegistryError(f"'{text}' is a network, a part of restorers; load its weight file with load_network")
