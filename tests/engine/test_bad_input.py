@@ -1,12 +1,10 @@
 """What `vrestore train` answers to bad input: one sentence, status 2, and nothing opened, moved or written before."""
 
-import contextlib
 import json
 import os
 import re
 import shutil
 import stat
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +13,7 @@ import torch
 
 from tests.data.media import write_folder
 from tests.engine.parts import TinyNet, clip_dataset, tiny_config
+from tests.rights import permissions_enforced
 from vrestore.cli import main
 from vrestore.engine.train import train
 from vrestore.registry import BACKBONES
@@ -114,50 +113,36 @@ def test_folders_without_clips(tmp_path, capfd, content):
     assert re.search(expected, told), told
 
 
-@contextlib.contextmanager
-def without_rights():
-    """As a user whom files can be closed to, where this one is root."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-
-
 @pytest.fixture
-def open_folder():
-    """A folder that anyone may look into; pytest's own are for their user alone."""
-    folder = Path(tempfile.mkdtemp(prefix="vrestore-test-"))
-    folder.chmod(0o777)
-    yield folder
-    for path in [folder, *folder.rglob("*")]:
-        path.chmod(path.stat().st_mode | stat.S_IRWXU)
-    shutil.rmtree(folder)
+def closable_folder(tmp_path):
+    """A folder whose content a test may close; opened again so that it can be deleted."""
+    yield tmp_path
+    for folder, names, files in os.walk(tmp_path):
+        for name in names + files:
+            path = Path(folder, name)
+            path.chmod(path.stat().st_mode | stat.S_IRWXU)
 
 
-def test_folders_that_may_not_be_read(open_folder, capfd):
-    root = open_folder / "clips"
+def test_folders_that_may_not_be_read(closable_folder, capfd):
+    root = closable_folder / "clips"
     config = on_clips(root)
     root.chmod(0)
-    with without_rights():
-        told = answer(open_folder, capfd, config)
+    with permissions_enforced():
+        told = answer(closable_folder, capfd, config)
     assert re.search(
         r"no clip under .*clips can be read: the folder .*clips cannot be read: Permission denied", told
     ), told
 
 
-def test_what_may_not_be_read_is_left_out_and_named(open_folder, recwarn):
+def test_what_may_not_be_read_is_left_out_and_named(closable_folder, recwarn):
     from vrestore.data.clips import open_clips
 
-    root = open_folder / "clips"
+    root = closable_folder / "clips"
     clip_dataset(root)
     write_folder(root / "private" / "a", np.zeros((2, 24, 24, 3), np.uint8))
     (root / "noise_1" / "0000.png").chmod(0)
     (root / "private").chmod(0)
-    with without_rights():
+    with permissions_enforced():
         clips, unreadable = open_clips(root)
     assert [clip.name for clip in clips] == ["noise_0"]
     assert sorted(unreadable) == ["noise_1", "private"]
