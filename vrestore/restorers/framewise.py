@@ -14,6 +14,7 @@ from vrestore.restorers.base import WeightFiles, resize_to
 from vrestore.restorers.capabilities import Capabilities, Scales
 from vrestore.restorers.regression import RegressionRestorer
 from vrestore.restorers.request import Request
+from vrestore.restorers.stabiliser import TemporalStabiliser
 
 GREY_RULES = ("luma", "channels")
 LUMA = (0.299, 0.587, 0.114)  # BT.601
@@ -41,6 +42,10 @@ class FramewiseRestorer(RegressionRestorer):
         grey: what a network with one channel gets, ``luma`` or ``channels``.
         size_multiple, least_size_px: in place of what the network says.
         tile_overlap_px: in place of what the network says.
+        stabiliser: arguments of a `TemporalStabiliser`, which blends each restored frame with its motion-compensated
+            neighbours, e.g. ``dict(strength=1.0)``; None and strength 0 are off. With it a frame depends on its
+            neighbours (`Capabilities.context_frames`), and spatial tiles are not served. ``flow_weights`` beside them
+            is the weight file of its flow network.
         weights_licence: licence of the weights in use, shown with the capabilities.
 
     Raises:
@@ -59,6 +64,7 @@ class FramewiseRestorer(RegressionRestorer):
         size_multiple: int | None = None,
         least_size_px: int | None = None,
         tile_overlap_px: int | None = None,
+        stabiliser: dict | None = None,
         weights_licence: str | None = None,
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
@@ -76,6 +82,10 @@ class FramewiseRestorer(RegressionRestorer):
             raise ConfigError(f"FramewiseRestorer: grey must be one of {', '.join(GREY_RULES)}, got {grey!r}")
         self.weight_files = {} if weights is None else {"backbone": weights}
         self.batch_frames, self.grey = batch_frames, grey
+        options = dict(stabiliser or {})
+        if (flow_weights := options.pop("flow_weights", None)) is not None:
+            self.weight_files["stabiliser.flow"] = flow_weights
+        self.stabiliser = None if stabiliser is None else TemporalStabiliser(**options)
         self._given = {
             "size_multiple": size_multiple,
             "least_size_px": least_size_px,
@@ -85,12 +95,15 @@ class FramewiseRestorer(RegressionRestorer):
     @property
     def capabilities(self) -> Capabilities:
         scale = float(self._told("scale", 1))
+        context = 0 if self.stabiliser is None else self.stabiliser.context_frames
         # A smaller frame is mirrored up to the network's least size, not refused.
         return Capabilities(
             spatial_scales=Scales(fixed=(scale,)),
             default_scale=scale,
             size_multiple=self._told("size_multiple", 1),
-            tile_overlap_px=self._told("tile_overlap_px", None),
+            context_frames=context,
+            tile_overlap_px=None if context else self._told("tile_overlap_px", None),
+            chunk_overlap_frames=context or None,
             dtypes=tuple(self._told("dtypes", ("fp32", "bf16", "fp16"))),
             weights_licence=self._weights_licence,
         )
@@ -103,7 +116,8 @@ class FramewiseRestorer(RegressionRestorer):
         return pad_to_size(frames_TCHW, height, width)
 
     def restore_frames(self, frames_TCHW: Tensor, request: Request) -> Tensor:
-        return torch.cat([self._restore_images(batch) for batch in frames_TCHW.split(self.batch_frames)])
+        restored = torch.cat([self._restore_images(batch) for batch in frames_TCHW.split(self.batch_frames)])
+        return restored if self.stabiliser is None else self.stabiliser(frames_TCHW, restored)
 
     def run_network(self, lq: Tensor) -> Tensor:
         return self._restore_images(lq.flatten(0, 1)).unflatten(0, lq.shape[:2])
