@@ -36,7 +36,7 @@ class DISFlow(nn.Module):
         method.setFinestScale(0)
         h, w = ref.shape[-2:]
         pairs = zip(_grey_levels(ref), _grey_levels(supp), strict=True)
-        flows = [method.calc(first, second, None)[:h, :w] for first, second in pairs]
+        flows = [method.calc(first, second, None)[:h, :w] for first, second in pairs]  # type: ignore[call-overload]
         return torch.from_numpy(np.stack(flows)).permute(0, 3, 1, 2).contiguous().to(ref.device)
 
 
