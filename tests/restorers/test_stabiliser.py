@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from vrestore import load_restorer
+from vrestore import load_restorer, restore_clip
 from vrestore.errors import ConfigError
 from vrestore.layers.dis_flow import DISFlow
 from vrestore.registry import MODELS
@@ -75,6 +75,13 @@ def test_blocks_with_the_declared_overlap_equal_the_whole_clip(radius, block):
         part = restorer.restore(clip[first : start + block + overlap])
         kept = part[start - first :][: min(block, len(clip) - start)]
         assert torch.equal(kept, whole[start : start + block])
+
+
+@pytest.mark.parametrize("radius", [1, 2])
+def test_restore_clip_in_blocks_equals_the_whole_clip(radius):
+    restorer = framewise(stabiliser=dict(strength=1.0, radius=radius))
+    clip = noisy(moving(6, 2))
+    assert torch.equal(restore_clip(restorer, clip, block_frames=2), restorer.restore(clip))
 
 
 def test_a_frame_depends_on_no_frame_beyond_the_context():
