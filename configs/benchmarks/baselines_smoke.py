@@ -20,6 +20,7 @@ _x4 = [
     "realesrgan-x4plus-anime-6b",
     "realesr-animevideov3",
     "realesr-general-x4v3",
+    "realsr-df2k-x4",
     "swinir-real-m-x4",
     "swinir-real-l-x4",
     "rvrt-reds4",
