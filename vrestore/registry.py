@@ -198,8 +198,14 @@ def _check_what_the_root_builds(root: roots.Registry) -> None:
     root.build_func = checked
 
 
+def _build_model(cfg: Any, *args: Any, **kwargs: Any) -> Any:
+    """Build one model, or a sequence from a list; `mmengine.model` is slow to import and only needed for a list."""
+    build = roots.build_model_from_cfg if isinstance(cfg, (list, tuple)) else roots.build_from_cfg
+    return build(cfg, *args, **kwargs)
+
+
 # Whole methods: restore(frames_TCHW, request) -> frames_TCHW, and the three modes of forward for the Runner.
-MODELS = _registry("MODELS", "restorers", roots.MODELS)
+MODELS = _registry("MODELS", "restorers", roots.MODELS, build_func=_build_model)
 # Networks: frames or latents in, frames or latents out (of those that training alone needs: scores, features), with the
 # parameter names of the official release.
 BACKBONES = _registry("BACKBONES", "backbones")

@@ -12,6 +12,7 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict, build_optim_wrapper
 
 from vrestore.errors import ConfigError
 from vrestore.registry import OPTIM_WRAPPER_CONSTRUCTORS
+from vrestore.restorers.runner_model import RunnerModel
 
 CONSTRUCTOR = "MultiOptimWrapperConstructor"
 
@@ -122,7 +123,7 @@ def check_optimisers(model: Any, optim_wrapper: Mapping[str, Any]) -> None:
         told = ", ".join(f"{name}=dict(optimizer=…)" for name in needed)
         found = "it has one for the whole model" if "" in parts else f"it has {', '.join(parts)}"
         raise ConfigError(f"{kind} trains with several optimisers: optim_wrapper=dict({told}); {found}")
-    if "" not in parts and type(model).train_step is BaseModel.train_step:
+    if "" not in parts and type(model).train_step in (BaseModel.train_step, RunnerModel.train_step):
         found = ", ".join(parts)
         raise ConfigError(f"{kind} trains with one optimiser, optim_wrapper=dict(optimizer=…); it has {found}")
     for name in parts:

@@ -52,6 +52,8 @@ class AdversarialRestorer(RegressionRestorer):
     gan_loss: Any
     perceptual_loss: Any
 
+    step_counter: Tensor
+
     def __init__(
         self,
         backbone: dict,

@@ -8,15 +8,14 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from mmengine.model import BaseModel
 from torch import Tensor
 
-from vrestore.degradations import deferred
 from vrestore.errors import RequestError
 from vrestore.layers.padding import pad_frames_to_multiple, pad_to_multiple
 from vrestore.memory import GIB, MemoryNeed, free_memory_bytes
 from vrestore.restorers.capabilities import Capabilities
 from vrestore.restorers.request import Request
+from vrestore.restorers.runner_model import RunnerModel
 
 # Where a weight file is: a path, an address, or dict(file=…, url=…, sha256=…).
 Place = str | os.PathLike | Mapping[str, Any]
@@ -26,7 +25,7 @@ WeightFiles = Place | Sequence[tuple[Place, float]]
 AUTOCAST_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-class BaseRestorer(BaseModel):
+class BaseRestorer(RunnerModel):
     """A whole restoration method: trained through `forward`, used through `restore`.
 
     A subclass declares `capabilities` and implements `restore_frames`; one that can be trained implements `loss` too.
@@ -270,6 +269,8 @@ def judged_frames(frames_TCHW: Tensor, judged: Sequence[int] | None) -> Tensor:
 
 
 def _degrade_what_is_deferred(_: torch.nn.Module, __: Any, batch: Any) -> Any:
+    from vrestore.degradations import deferred  # only training batches have deferred steps
+
     return deferred.finish(batch)
 
 
