@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parents[1] / "vrestore"
 
 # A room may import rooms of a lower storey, its own files, and those named in SAME_STOREY.
 STOREYS = [
-    {"errors", "memory", "disk", "version", "_compat"},
+    {"errors", "memory", "disk", "version", "_compat", "_lazy"},
     {"plugins"},
     {"registry", "video", "layers"},
     {"degradations"},

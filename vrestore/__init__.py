@@ -5,10 +5,10 @@ Frames are float tensors (T, C, H, W), RGB, in [0, 1]; a batch is (B, T, C, H, W
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vrestore._compat import ensure_torchvision_imports
+from vrestore._lazy import lazy_exports
 from vrestore.version import __version__
 
 ensure_torchvision_imports()
@@ -20,18 +20,14 @@ if TYPE_CHECKING:
     from vrestore.inference.video import restore_video
     from vrestore.restorers.request import Request
 
-_HOMES = {
-    "load_network": "vrestore.checkpoints.network",
-    "load_restorer": "vrestore.checkpoints.zoo",
-    "restore_clip": "vrestore.inference.clip",
-    "restore_video": "vrestore.inference.video",
-    "Request": "vrestore.restorers.request",
+HOMES = {
+    "load_network": "checkpoints.network",
+    "load_restorer": "checkpoints.zoo",
+    "restore_clip": "inference.clip",
+    "restore_video": "inference.video",
+    "Request": "restorers.request",
 }
 
 __all__ = ["Request", "__version__", "load_network", "load_restorer", "restore_clip", "restore_video"]
 
-
-def __getattr__(name: str) -> Any:  # lazily, so that `import vrestore` and `vrestore --help` stay quick
-    if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
-    raise AttributeError(f"module 'vrestore' has no attribute '{name}'")
+__getattr__ = lazy_exports(__name__, HOMES)  # so that `import vrestore` and `vrestore --help` stay quick

@@ -12,6 +12,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any
 
 import mmengine.registry as roots
@@ -100,11 +101,30 @@ class Registry(roots.Registry):
                 f"{cfg.get('type')} ({self.name}) takes no argument '{match[2]}': its base {match[1]} refuses it"
             ) from error
 
+    def import_from_location(self) -> None:
+        """Import every module that registers an entry of vrestore here."""
+        if self._imported:
+            return
+        super().import_from_location()
+        for location in self._locations:
+            for home in dict.fromkeys(getattr(import_module(location), "HOMES", {}).values()):
+                import_module(f"{location}.{home}")
+
+    def _import_home(self, key: str) -> None:
+        """Import the module of the entry `key`, where its package declares one (see `vrestore._lazy`)."""
+        for location in self._locations:
+            home = getattr(import_module(location), "HOMES", {}).get(key)
+            if home is not None:
+                import_module(f"{location}.{home}")
+
     def _find(self, key: str) -> Any:
         if not isinstance(key, str) or "." in key:
             entry = super().get(key)
             return entry if callable(entry) else None
         # A plain name is looked up here and above; MMEngine would go on and import any module of that name.
+        self._import_home(key)
+        if key in self.module_dict:
+            return self.module_dict[key]
         self.import_from_location()
         registry: roots.Registry | None = self
         while registry is not None:
@@ -151,6 +171,8 @@ class Registry(roots.Registry):
     ) -> None:
         names = [module_name] if isinstance(module_name, str) else module_name or [module.__name__]
         for name in names:
+            if not any(str(module.__module__).startswith(f"{location}.") for location in self._locations):
+                self._import_home(name)  # a name of ours is taken, even where its module is not imported yet
             taken = self._module_dict.get(name)
             # The same file loaded again, by path and by name, is no second class.
             if taken is not None and not force and _place(taken) != _place(module):
@@ -253,4 +275,9 @@ def all_registries() -> list[Registry]:
 
 def load_installed() -> bool:
     """Import the plug-ins of installed packages, after every folder of ours; whether this call imported anything."""
-    return load_installed_plugins(lambda: [registry.import_from_location() for registry in all_registries()])
+    return load_installed_plugins(_import_everything)
+
+
+def _import_everything() -> None:
+    for registry in all_registries():
+        registry.import_from_location()
