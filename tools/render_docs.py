@@ -15,6 +15,8 @@ speed: PATH      what tools/benchmarks/degradations.py measured
 dials: PATH      what tools/benchmarks/venhancer_dials.py measured
 zoo: PATH        the model zoo's index
 
+It also writes model_zoo/cards.json, which `vrestore zoo` reads.
+
 --check writes nothing and fails where a file is out of date.
 """
 
@@ -23,7 +25,9 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -44,7 +48,7 @@ def main() -> int:
     arguments = parser.parse_args()
     own = [*sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "model_zoo").glob("*/README.md"))]
     files = arguments.files or [ROOT / "README.md", *own]
-    stale = []
+    stale = [] if arguments.files else _record_cards(write=not arguments.check)
     for file in files:
         text = file.read_text(encoding="utf-8")
         new = BLOCK.sub(lambda m: m[1] + _block(m["kind"], ROOT / m["path"], bool(m["clips"])) + m[5], text)
@@ -55,6 +59,22 @@ def main() -> int:
     for file in stale:
         print(f"{'out of date' if arguments.check else 'wrote'}: {file}")
     return 1 if arguments.check and stale else 0
+
+
+def _record_cards(write: bool) -> list[Path]:
+    """Write the recorded cards; the file, where it was out of date."""
+    from vrestore.checkpoints.cards import cards
+    from vrestore.checkpoints.listing import record_file, write_record
+
+    with tempfile.TemporaryDirectory() as folder:
+        new = Path(folder) / "cards.json"
+        write_record(new, cards())
+        file = record_file()
+        if file.is_file() and file.read_bytes() == new.read_bytes():
+            return []
+        if write:
+            shutil.copyfile(new, file)
+        return [file]
 
 
 def _block(kind: str, path: Path, clips: bool) -> str:

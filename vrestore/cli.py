@@ -478,16 +478,17 @@ def zoo(arguments: argparse.Namespace) -> int:
     from vrestore.plugins import load_plugins
 
     load_plugins(arguments.plugin)
-    from vrestore.checkpoints.cards import card, cards
     from vrestore.checkpoints.download import offline_mode
+    from vrestore.checkpoints.listing import recorded_cards, select
     from vrestore.checkpoints.show import card_text, list_text
 
     with offline_mode(arguments.offline):
-        found = cards(command)
-        if command and not any(command in (item["name"], *item["aliases"]) for item in found) and len(found) > 1:
-            shown: Any = found
-        else:  # a name, a word that only one holds, or nothing, which `card` answers with the closest names
-            shown = card(found[0]["name"] if len(found) == 1 else command) if command else found
+        found = None if arguments.plugin else recorded_cards()
+        if found is None:  # plug-ins may bring restorers: only building them shows what they can do
+            from vrestore.checkpoints.cards import cards
+
+            found = cards()
+        shown = select(found, command)
     if arguments.json:
         import json
 

@@ -5,34 +5,26 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from functools import cache
 from typing import Any
 
-from vrestore.checkpoints.index import Weights, ZooEntry, closest_names, find_entry, zoo
-from vrestore.checkpoints.sources import state_of
+from vrestore.checkpoints.index import ZooEntry, closest_names, find_entry, zoo
+from vrestore.checkpoints.listing import volatile_parts
 from vrestore.checkpoints.weightless import weightless
 from vrestore.checkpoints.zoo import locate, model_told_by
-from vrestore.config import carried_folder
 from vrestore.errors import ConfigError, RegistryError
 from vrestore.registry import BACKBONES, MODELS, load_installed
 from vrestore.restorers.base import BaseRestorer
 from vrestore.restorers.capabilities import Capabilities, Scales
 
 
-def cards(word: str | None = None) -> list[dict[str, Any]]:
-    """A card for every entry of the model zoo, and for every registered restorer that no entry names.
-
-    Args:
-        word: only those whose name, method or summary holds it, in any case.
-    """
+def cards() -> list[dict[str, Any]]:
+    """A card for every entry of the model zoo, and for every registered restorer that no entry names."""
     load_installed()
     MODELS.import_from_location()
     entries = zoo()
-    classes = _without_entry(entries)
-    found = [_card(entry) for entry in entries.values() if _holds(entry, word)]
-    shown = [_card_of_class(*item) for item in classes.items()]
-    return found + [card for card in shown if word is None or word.lower() in card["name"].lower()]
+    shown = [_card_of_class(*item) for item in _without_entry(entries).items()]
+    return [_card(entry) for entry in entries.values()] + shown
 
 
 def card(name: str) -> dict[str, Any]:
@@ -87,11 +79,9 @@ def _card(entry: ZooEntry) -> dict[str, Any]:
         "model": _model_of(entry) or None,
         "config": entry.config,
         **_look_at(entry),
-        "weights": _weights(entry.weights) if entry.weights else None,
-        "also": [_weights(other) for other in entry.also],
         "numbers": [dict(row) for row in entry.numbers],
         "paper": entry.paper,
-        "card": str(carried_folder("model_zoo") / entry.card) if entry.card else None,
+        **volatile_parts(entry),
     }
 
 
@@ -102,16 +92,6 @@ def _card_of_class(name: str, cls: Any) -> dict[str, Any]:
     if data["capabilities"] is None:
         data["note"] = "needs arguments: name it in a config"
     return data
-
-
-def _weights(weights: Weights) -> dict[str, Any]:
-    available_from = list(dict.fromkeys(source.availability for source in weights.all_sources))
-    return {**asdict(weights), "name": weights.name, "state": state_of(weights), "available_from": available_from}
-
-
-def _holds(entry: ZooEntry, word: str | None) -> bool:
-    texts = (entry.name, *entry.aliases, entry.method or "", entry.summary)
-    return word is None or any(word.lower() in text.lower() for text in texts)
 
 
 def _look_at(entry: ZooEntry) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from vrestore.errors import ConfigError
 
 # Keys of an index file that are no entries.
 INCLUDE, SHARED = "_include", "_all"
+SAFE_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the compiled one is ten times as fast
 
 
 @dataclass(frozen=True)
@@ -167,7 +168,7 @@ def _read_index(file: Path) -> dict[str, ZooEntry]:
 
 def _read_yaml(file: Path) -> dict[str, Any]:
     try:
-        return yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+        return yaml.load(file.read_text(encoding="utf-8"), Loader=SAFE_LOADER) or {}
     except FileNotFoundError:
         raise ConfigError(f"the model zoo's index {file} is missing from this installation of vrestore") from None
     except yaml.YAMLError as error:
