@@ -38,7 +38,10 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         rows = [
-            {"label": arguments.label, "command": name, **_measure(command, arguments.root.resolve(), arguments)}
+            {
+                **{"label": arguments.label, "commit": _commit(arguments.root), "command": name},
+                **_measure(command, arguments.root.resolve(), arguments),
+            }
             for name, command in _commands(Path(folder)).items()
         ]
     for row in rows:
@@ -100,6 +103,12 @@ def _run(command: Sequence[str], root: Path) -> str:
     if done.returncode:
         raise SystemExit(f"{' '.join(command)} failed in {root}:\n{done.stderr[-2000:]}")
     return done.stderr
+
+
+def _commit(root: Path) -> str | None:
+    """Abbreviated commit of a checkout; None outside of one."""
+    done = subprocess.run(["git", "rev-parse", "--short=7", "HEAD"], cwd=root, capture_output=True, text=True)
+    return done.stdout.strip() or None
 
 
 def _cpu_seconds() -> float:
